@@ -1,0 +1,24 @@
+//! CreateUser: `POST /users`
+
+use functions::{ApiError, Error, Request, Response, json};
+use http::StatusCode;
+use shared::database::Database;
+use shared::user::{self, Password, Username};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    functions::run("create_user", &[user::CREATE_USER], handle).await
+}
+
+async fn handle(request: &Request, database: &Database) -> Result<Response, ApiError> {
+    let (username, password) = request.body(|fields| {
+        let (username, password) = (fields.required("username"), fields.required("password"));
+        let (username, password): (Username, Password) = (username?, password?);
+        match password.check_strength(&username) {
+            Ok(()) => Some((username, password)),
+            Err(weakness) => fields.fault("WEAK_PASSWORD", "password", weakness.0),
+        }
+    })?;
+    let user = user::create_user(database, &username, &password.hash()).await?;
+    Ok(json(StatusCode::CREATED, &user))
+}

@@ -1,0 +1,29 @@
+//! SendMessage: `POST /messages`
+
+use functions::{ApiError, Error, Request, Response, json};
+use http::{HeaderValue, StatusCode};
+use shared::database::Database;
+use shared::message::{self, IdempotencyKey, SEND_MESSAGE};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    functions::run("send_message", &[SEND_MESSAGE], handle).await
+}
+
+async fn handle(request: &Request, database: &Database) -> Result<Response, ApiError> {
+    let token = request.token()?;
+    let (sender, receiver, text, key) = request.body(|fields| {
+        let (sender, receiver) = (fields.required("sender"), fields.required("receiver"));
+        let (text, key) = (fields.required("message"), fields.header("Idempotency-Key"));
+        Some((sender?, receiver?, text?, key?))
+    })?;
+    let key = key.unwrap_or_else(IdempotencyKey::random);
+    let sent = message::send_message(database, &token, &sender, &receiver, text, &key).await?;
+    let mut response = json(StatusCode::CREATED, &sent.message);
+    if sent.replayed {
+        response
+            .headers
+            .insert("Idempotent-Replayed", HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}

@@ -1,0 +1,59 @@
+//! HTTP glue between API Gateway's events and the handlers in `bin/`.
+
+mod error;
+mod fields;
+mod log;
+mod request;
+mod response;
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use futures_util::FutureExt;
+use lambda_runtime::{LambdaEvent, service_fn};
+use shared::database::Database;
+
+pub use error::ApiError;
+pub use fields::{Fields, Value};
+pub use lambda_runtime::Error;
+pub use request::Request;
+pub use response::{Response, json};
+
+/// How long a request may take; with what API Gateway and Lambda add, the client has its answer within 5 s.
+const REQUEST_DEADLINE: Duration = Duration::from_secs(4);
+
+/// Serves one operation until Lambda ends the process: connects to the database and prepares `statements`
+/// while the environment starts, then answers each request with what `handle` returns.
+///
+/// Fails where a setting is missing or wrong, or when the runtime API can't be reached.
+pub async fn run<H>(
+    operation: &'static str,
+    statements: &'static [&'static str],
+    handle: H,
+) -> Result<(), Error>
+where
+    H: AsyncFn(&Request, &Database) -> Result<Response, ApiError>,
+{
+    log::init();
+    let database = Database::open(statements)
+        .await
+        .inspect_err(|error| tracing::error!(%error, "can't start"))?;
+    let serve = async |event: LambdaEvent<ApiGatewayV2httpRequest>| {
+        let started = Instant::now();
+        let request = Request::new(event);
+        // A panic is a bug, and must not keep what it interrupted: the connection in use is dropped with it.
+        let answer = AssertUnwindSafe(tokio::time::timeout(
+            REQUEST_DEADLINE,
+            handle(&request, &database),
+        ));
+        let result = match answer.catch_unwind().await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(ApiError::Timeout),
+            Err(_) => Err(ApiError::Panic),
+        };
+        log::request(operation, request.id(), &result, started.elapsed());
+        Ok::<_, Error>(result.unwrap_or_else(|error| error.to_response(request.id())))
+    };
+    lambda_runtime::run(service_fn(serve)).await
+}

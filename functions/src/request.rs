@@ -1,0 +1,142 @@
+//! Requests: the session token, the source address, and the fields.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use lambda_runtime::LambdaEvent;
+use mime::Mime;
+use shared::session::{Source, Token};
+
+use crate::ApiError;
+use crate::fields::Fields;
+
+/// The largest body that is read, in bytes. The largest message with every character escaped fits.
+const MAX_BODY: usize = 128 * 1024;
+
+/// A request as API Gateway hands it to a function (HTTP API, payload version 2.0).
+pub struct Request {
+    event: ApiGatewayV2httpRequest,
+    id: String,
+}
+
+impl Request {
+    pub(crate) fn new(event: LambdaEvent<ApiGatewayV2httpRequest>) -> Self {
+        let LambdaEvent {
+            payload: event,
+            context,
+        } = event;
+        let id = event
+            .request_context
+            .request_id
+            .clone()
+            .unwrap_or(context.request_id);
+        Self { event, id }
+    }
+
+    /// API Gateway's id of the request, which the client sees too; Lambda's where there is none.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The token in `Authorization: Bearer …` (RFC 6750, section 2.1).
+    pub fn token(&self) -> Result<Token, ApiError> {
+        let (scheme, token) = self
+            .header(AUTHORIZATION)
+            .and_then(|value| value.split_once(' '))
+            .ok_or(ApiError::NoToken)?;
+        if !scheme.eq_ignore_ascii_case("Bearer") {
+            return Err(ApiError::NoToken);
+        }
+        Token::parse(token).map_err(|_| ApiError::NoToken)
+    }
+
+    /// Where the request comes from, as API Gateway saw it: no header can claim another.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        let address = self
+            .event
+            .request_context
+            .http
+            .source_ip
+            .as_deref()
+            .and_then(|ip| ip.parse().ok());
+        Source::from(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+    }
+
+    /// What `read` makes of the fields of the JSON body and of the headers.
+    pub fn body<T>(&self, read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T, ApiError> {
+        if !self.header(CONTENT_TYPE).is_some_and(is_json) {
+            return Err(ApiError::UnsupportedMediaType);
+        }
+        let body = self.event.body.as_deref().unwrap_or_default();
+        let decoded;
+        let body = if self.event.is_base64_encoded {
+            decoded = BASE64_STANDARD
+                .decode(body)
+                .map_err(|error| ApiError::InvalidJson(error.to_string()))?;
+            &decoded
+        } else {
+            body.as_bytes()
+        };
+        if body.len() > MAX_BODY {
+            return Err(ApiError::BodyTooLarge);
+        }
+        Fields::of_body(body, self.query(), &self.event.headers)?.read(read)
+    }
+
+    /// What `read` makes of the query parameters. A body is ignored.
+    pub fn parameters<T>(&self, read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T, ApiError> {
+        Fields::of_query(self.query(), &self.event.headers).read(read)
+    }
+
+    fn query(&self) -> &str {
+        self.event.raw_query_string.as_deref().unwrap_or_default()
+    }
+
+    fn header(&self, name: http::HeaderName) -> Option<&str> {
+        self.event.headers.get(name)?.to_str().ok()
+    }
+}
+
+/// Whether a `Content-Type` is JSON in UTF-8, the only encoding that RFC 8259 (section 8.1) knows.
+fn is_json(content_type: &str) -> bool {
+    content_type.parse().is_ok_and(|mime: Mime| {
+        mime.essence_str() == "application/json"
+            && mime.get_param("charset").is_none_or(|charset| charset == "utf-8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_recognised_in_every_spelling() {
+        for good in [
+            "application/json",
+            "Application/JSON",
+            "application/json; charset=utf-8",
+            "application/json;charset=\"UTF-8\"",
+            "application/json ; Charset=utf-8",
+        ] {
+            assert!(is_json(good), "{good}");
+        }
+        for bad in [
+            "",
+            "json",
+            "text/json",
+            "application/json-patch+json",
+            "application/problem+json",
+            "application/json; charset=latin1",
+            "application/json, application/json",
+            "application/json; charset=utf-8; charset=latin1",
+            "application/json; charset=",
+        ] {
+            assert!(!is_json(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The connection to MySQL: one per execution environment, held between requests, and never trusted.
+//!
+//! There is no pool: an environment serves one request at a time, and a pool's pings and background tasks
+//! would cost round trips and stop half-way when Lambda freezes the environment.
+//!
+//! Environment: `DATABASE_URL` (`mysql://user:password@host:port/database`).
+
+use std::time::{Duration, SystemTime};
+use std::{env, fmt, io};
+
+use sqlx::mysql::{
+    MySql, MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow,
+};
+use sqlx::query::Query;
+use sqlx::{ConnectOptions, Executor, Row};
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
+
+use crate::{Error, random_bytes};
+
+/// How long connecting may take: TCP, TLS, authentication and preparing the statements.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+/// How long one attempt of a call may take; above the procedures' `innodb_lock_wait_timeout` of 1 s.
+const ATTEMPT_DEADLINE: Duration = Duration::from_millis(1_800);
+/// How often a call is made before its error is the answer.
+const ATTEMPTS: u32 = 4;
+
+/// What to connect with, and the connection while there is one.
+pub struct Database {
+    options: MySqlConnectOptions,
+    statements: &'static [&'static str],
+    held: Mutex<Option<Held>>,
+}
+
+/// An open connection between two calls.
+struct Held {
+    connection: MySqlConnection,
+    /// The server closes a connection that idles for longer.
+    wait_timeout: Duration,
+    /// By the system clock: a monotonic one may stand still while the environment is frozen.
+    last_used: SystemTime,
+}
+
+impl Database {
+    /// The database of `DATABASE_URL`. Connects at once and prepares `statements`, so that the first request
+    /// need not; where that fails, the first request tries again.
+    pub async fn open(statements: &'static [&'static str]) -> Result<Self, SettingError> {
+        let database = Self {
+            options: options_from_env("DATABASE_URL")?,
+            statements,
+            held: Mutex::default(),
+        };
+        match database.connect().await {
+            Ok(connection) => *database.held.lock().await = Some(connection),
+            Err(error) => tracing::warn!(%error, "no connection to the database yet"),
+        }
+        Ok(database)
+    }
+
+    /// Calls a procedure and returns its rows, the outcome in the first.
+    ///
+    /// The call may be made several times, so it has to be safe to repeat: `query` makes it anew each time.
+    ///
+    /// Fails with the refusal that the procedure answers, or [`Error::Unavailable`].
+    pub(crate) async fn call<'q>(
+        &self,
+        query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
+    ) -> Result<Vec<MySqlRow>, Error> {
+        let mut attempts = 0;
+        let rows = loop {
+            attempts += 1;
+            match self.attempt(query()).await {
+                Err(error) if error.is_passing() && attempts < ATTEMPTS => sleep(jitter(attempts)).await,
+                result => break result?,
+            }
+        };
+        match Error::from_answer(&rows)? {
+            Some(refusal) => Err(refusal),
+            None => Ok(rows),
+        }
+    }
+
+    async fn attempt(&self, query: Query<'_, MySql, MySqlArguments>) -> Result<Vec<MySqlRow>, DatabaseError> {
+        // Taken out for as long as it is in use: if this future is dropped half-way, so is the connection.
+        let held = self.held.lock().await.take().filter(Held::is_usable);
+        let mut held = match held {
+            Some(held) => held,
+            None => self.connect().await?,
+        };
+        let result = timeout(ATTEMPT_DEADLINE, query.fetch_all(&mut held.connection)).await;
+        let result = result
+            .map_err(|_| DatabaseError::NoReply)
+            .and_then(|reply| reply.map_err(DatabaseError::from));
+        if result
+            .as_ref()
+            .err()
+            .is_none_or(DatabaseError::leaves_connection_usable)
+        {
+            held.last_used = SystemTime::now();
+            *self.held.lock().await = Some(held);
+        }
+        result
+    }
+
+    async fn connect(&self) -> Result<Held, DatabaseError> {
+        let connect = async {
+            let mut connection = self.options.connect().await?;
+            let row = connection
+                .fetch_one("SELECT CAST(@@wait_timeout AS UNSIGNED)")
+                .await?;
+            let wait_timeout = Duration::from_secs(row.try_get(0)?);
+            for statement in self.statements {
+                connection.prepare(statement).await?;
+            }
+            Ok(Held {
+                connection,
+                wait_timeout,
+                last_used: SystemTime::now(),
+            })
+        };
+        timeout(CONNECT_DEADLINE, connect)
+            .await
+            .unwrap_or(Err(DatabaseError::NoConnection))
+    }
+}
+
+impl Held {
+    /// Whether the server can still have the connection open. A second of margin covers the time that the
+    /// next statement takes to reach it.
+    fn is_usable(&self) -> bool {
+        let idle = self.last_used.elapsed().unwrap_or(Duration::MAX);
+        idle.saturating_add(Duration::from_secs(1)) < self.wait_timeout
+    }
+}
+
+/// A pause before the next attempt: 5–10 ms after the first, doubling with each, random so that those who
+/// collided do not meet again.
+fn jitter(attempts: u32) -> Duration {
+    let random = u16::from_ne_bytes(random_bytes());
+    Duration::from_micros(5_000 + u64::from(random) % 5_000) * 2_u32.pow(attempts - 1)
+}
+
+/// Reads the options of a connection from the environment variable `name`.
+///
+/// None of sqlx's SET statements is sent at connect: nothing in the procedures depends on a session's
+/// settings, and they would cost a round trip.
+pub(crate) fn options_from_env(name: &'static str) -> Result<MySqlConnectOptions, SettingError> {
+    let url = env::var(name).map_err(|_| SettingError {
+        name,
+        problem: "is not set",
+    })?;
+    let options: MySqlConnectOptions = url.parse().map_err(|_| SettingError {
+        name,
+        problem: "is not a URL of a MySQL database",
+    })?;
+    if options.get_database().is_none_or(str::is_empty) {
+        return Err(SettingError {
+            name,
+            problem: "names no database",
+        });
+    }
+    Ok(options
+        .pipes_as_concat(false)
+        .no_engine_substitution(false)
+        .timezone(None)
+        .set_names(false)
+        .disable_statement_logging())
+}
+
+/// An environment variable that has to be mended before anything can run. Its value, which may hold a
+/// password, is not told.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} {problem}; it must be like mysql://user:password@host:3306/chat")]
+pub struct SettingError {
+    name: &'static str,
+    problem: &'static str,
+}
+
+/// Trouble with the database. `Display` is for the log: the server's number for the error, never its text,
+/// which may quote what a user has written.
+#[derive(Debug)]
+pub enum DatabaseError {
+    /// No connection within the deadline.
+    NoConnection,
+    /// No reply within the deadline; whether the call took effect is not known.
+    NoReply,
+    /// The connection broke; whether the call took effect is not known.
+    Broken(io::ErrorKind),
+    /// The server's error number, see the MySQL Server Error Message Reference.
+    Refused(u16),
+    /// Anything else: TLS, authentication, a packet that makes no sense.
+    Protocol,
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Io(error) => Self::Broken(error.kind()),
+            sqlx::Error::Database(error) => match error.try_downcast_ref::<MySqlDatabaseError>() {
+                Some(error) => Self::Refused(error.number()),
+                None => Self::Protocol,
+            },
+            _ => Self::Protocol,
+        }
+    }
+}
+
+impl DatabaseError {
+    /// Whether the same call may well succeed at once, perhaps on a new connection.
+    fn is_passing(&self) -> bool {
+        match self {
+            // Deadlock, lock wait timeout, a procedure or a prepared statement that is being replaced, and
+            // the farewells of a server that has closed the connection: idle for too long, or killed.
+            Self::Refused(number) => matches!(number, 1213 | 1205 | 1305 | 1615 | 4031 | 1927),
+            Self::NoReply => true,
+            Self::Broken(kind) => *kind != io::ErrorKind::ConnectionRefused,
+            Self::NoConnection | Self::Protocol => false,
+        }
+    }
+
+    /// Deadlocks and lock waits are part of normal work. After anything else the connection may be half-way
+    /// through a reply, or lead to a server that no longer takes writes.
+    fn leaves_connection_usable(&self) -> bool {
+        matches!(self, Self::Refused(1213 | 1205))
+    }
+}
+
+impl fmt::Display for DatabaseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoConnection => write!(f, "no connection within {CONNECT_DEADLINE:?}"),
+            Self::NoReply => write!(f, "no reply within {ATTEMPT_DEADLINE:?}"),
+            Self::Broken(kind) => write!(f, "connection: {kind}"),
+            Self::Refused(number) => write!(f, "MySQL error {number}"),
+            Self::Protocol => write!(f, "TLS, authentication or protocol error"),
+        }
+    }
+}
+
+impl std::error::Error for DatabaseError {}

@@ -1,0 +1,241 @@
+//! Messages: sending them, and reading the history of a conversation.
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use sqlx::Row;
+use sqlx::mysql::MySqlRow;
+
+use crate::database::Database;
+use crate::number::MAX_SAFE_INTEGER;
+use crate::session::Token;
+use crate::user::Username;
+use crate::{Bounded, Error, Invalid, random_bytes};
+
+/// The statement of [`send_message`].
+pub const SEND_MESSAGE: &str = "CALL send_message(?, ?, ?, ?, ?)";
+/// The statement of [`get_messages`].
+pub const GET_MESSAGES: &str = "CALL get_messages(?, ?, ?, ?, ?, ?)";
+
+/// A message's text: 1–16,384 bytes of UTF-8, kept byte for byte. It can't be printed.
+pub struct Text(String);
+
+impl Text {
+    /// Checks the length.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        match text.len() {
+            1..=16_384 => Ok(Self(text.to_owned())),
+            0 => Err("must not be empty".into()),
+            length => Err(Invalid(
+                format!("has {length} bytes of UTF-8; at most 16384 are allowed").into(),
+            )),
+        }
+    }
+}
+
+/// What makes sends of one sender the same send: the first half of the SHA-256 of the client's key.
+pub struct IdempotencyKey([u8; 16]);
+
+impl IdempotencyKey {
+    /// Reads a key as a client sends it: 1–255 visible ASCII characters.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        if !(1..=255).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("must be 1 to 255 visible ASCII characters".into());
+        }
+        let mut key = [0; 16];
+        key.copy_from_slice(&Sha256::digest(text)[..16]);
+        Ok(Self(key))
+    }
+
+    /// A key for a send without one, so that it too can be repeated inside its request.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(random_bytes())
+    }
+}
+
+/// A message as it is stored.
+#[derive(Serialize)]
+pub struct Message {
+    /// Its place in its conversation: 1, 2, 3 … in commit order.
+    pub id: i64,
+    /// The sender's name as created.
+    pub sender: String,
+    /// The receiver's name as created.
+    pub receiver: String,
+    /// The text.
+    pub message: String,
+    /// When it was stored, by the database's clock: RFC 3339 in UTC with microseconds.
+    pub time_stamp: String,
+}
+
+/// What came of a send.
+pub struct Sent {
+    /// The message.
+    pub message: Message,
+    /// Whether it had been stored before, by a send with the same key.
+    pub replayed: bool,
+}
+
+/// Stores a message, once and for ever: sent again with the same `key`, the stored one is the answer.
+///
+/// Fails with [`Error::InvalidToken`], [`Error::Forbidden`] where `sender` is not the session's user,
+/// [`Error::UnknownReceiver`] and [`Error::KeyReused`].
+pub async fn send_message(
+    database: &Database,
+    token: &Token,
+    sender: &Username,
+    receiver: &Username,
+    text: Text,
+    key: &IdempotencyKey,
+) -> Result<Sent, Error> {
+    let rows = database
+        .call(|| {
+            sqlx::query(SEND_MESSAGE)
+                .bind(token.hash())
+                .bind(sender.as_str())
+                .bind(receiver.as_str())
+                // As bytes, which no character set of the session or the server can change.
+                .bind(text.0.as_bytes())
+                .bind(&key.0[..])
+        })
+        .await?;
+    let row = &rows[0];
+    let message = Message {
+        id: row.try_get(1)?,
+        sender: row.try_get(2)?,
+        receiver: row.try_get(3)?,
+        message: text.0,
+        time_stamp: row.try_get(4)?,
+    };
+    Ok(Sent {
+        message,
+        replayed: row.try_get::<&str, _>(0)? == "replayed",
+    })
+}
+
+/// How many messages a page has.
+pub type PageLimit = Bounded<1, 200>;
+
+/// Which part of a conversation a page is.
+#[derive(Debug, Clone, Copy)]
+pub enum Cursor {
+    /// The newest messages.
+    Newest,
+    /// The messages just before this id.
+    Before(Bounded<1, MAX_SAFE_INTEGER>),
+    /// The messages just after this id.
+    After(Bounded<0, MAX_SAFE_INTEGER>),
+}
+
+/// A part of a conversation.
+#[derive(Serialize)]
+pub struct Page {
+    /// Messages of both directions, ascending by id.
+    pub messages: Vec<Message>,
+    /// Whether more lie in the direction of the cursor; older ones where there is none.
+    pub more: bool,
+}
+
+/// Once its messages' text has this many bytes, a page ends: 200 of the longest messages, escaped as JSON, would
+/// not fit into Lambda's response of 6 MB.
+const PAGE_BYTES: usize = 512 * 1024;
+
+/// A page of the conversation of two users, one of whom must be the session's user; empty where they never
+/// wrote to each other or do not exist.
+///
+/// Fails with [`Error::InvalidToken`] and [`Error::Forbidden`].
+pub async fn get_messages(
+    database: &Database,
+    token: &Token,
+    sender: &Username,
+    receiver: &Username,
+    limit: PageLimit,
+    cursor: Cursor,
+) -> Result<Page, Error> {
+    let (before, after) = match cursor {
+        Cursor::Newest => (None, None),
+        Cursor::Before(id) => (Some(id.get()), None),
+        Cursor::After(id) => (None, Some(id.get())),
+    };
+    let rows = database
+        .call(|| {
+            sqlx::query(GET_MESSAGES)
+                .bind(token.hash())
+                .bind(sender.as_str())
+                .bind(receiver.as_str())
+                .bind(limit.get())
+                .bind(before)
+                .bind(after)
+        })
+        .await?;
+    let newest: i64 = rows[0].try_get(1)?;
+    let mut messages = rows[1..]
+        .iter()
+        .map(Message::from_row)
+        .collect::<Result<Vec<_>, _>>()?;
+
+    // Ids are dense: what lies beyond the page is known from the ids at its ends.
+    let more = if after.is_some() {
+        keep_first(PAGE_BYTES, &mut messages);
+        messages.last().is_some_and(|last| last.id < newest)
+    } else {
+        messages.reverse();
+        keep_first(PAGE_BYTES, &mut messages);
+        messages.reverse();
+        messages.first().is_some_and(|first| first.id > 1)
+    };
+    Ok(Page { messages, more })
+}
+
+/// Keeps the messages up to the one with which their text reaches `bytes`.
+fn keep_first(bytes: usize, messages: &mut Vec<Message>) {
+    let mut total = 0;
+    let kept = messages.iter().take_while(|message| {
+        let room = total < bytes;
+        total += message.message.len();
+        room
+    });
+    messages.truncate(kept.count());
+}
+
+impl Message {
+    fn from_row(row: &MySqlRow) -> Result<Self, sqlx::Error> {
+        let text: Vec<u8> = row.try_get(3)?;
+        Ok(Self {
+            id: row.try_get(0)?,
+            sender: row.try_get(1)?,
+            receiver: row.try_get(2)?,
+            message: String::from_utf8(text).map_err(|error| sqlx::Error::Decode(error.into()))?,
+            time_stamp: row.try_get(4)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_measured_in_bytes() {
+        for text in ["x", "\0", &"x".repeat(16_384), &"🎉".repeat(4_096)] {
+            assert!(Text::parse(text).is_ok());
+        }
+        for text in ["", &"x".repeat(16_385), &("🎉".repeat(4_096) + "x")] {
+            assert!(Text::parse(text).is_err());
+        }
+    }
+
+    #[test]
+    fn keys_are_visible_ascii() {
+        for key in ["k", "!~", &"k".repeat(255)] {
+            assert!(IdempotencyKey::parse(key).is_ok(), "{key}");
+        }
+        for key in ["", "a b", "a\n", "é", "\u{7f}", &"k".repeat(256)] {
+            assert!(IdempotencyKey::parse(key).is_err(), "{key}");
+        }
+        assert_ne!(
+            IdempotencyKey::parse("k").unwrap().0,
+            IdempotencyKey::parse("K").unwrap().0
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! Whole numbers within bounds, as limits and cursors are.
+
+use crate::Invalid;
+
+/// The largest integer that every JSON reader gets right: 2⁵³ − 1 (RFC 8259, section 6).
+pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+
+/// A whole number from `MIN` to `MAX`, at most [`MAX_SAFE_INTEGER`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounded<const MIN: i64, const MAX: i64>(i64);
+
+impl<const MIN: i64, const MAX: i64> Bounded<MIN, MAX> {
+    /// A number known when the code is written; out of bounds, it does not compile.
+    #[must_use]
+    pub const fn constant<const VALUE: i64>() -> Self {
+        const { assert!(MIN <= VALUE && VALUE <= MAX && MAX <= MAX_SAFE_INTEGER) };
+        Self(VALUE)
+    }
+
+    /// Reads plain decimal digits: no sign, fraction or exponent.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let plain = text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(value) if plain && (MIN..=MAX).contains(&value) => Ok(Self(value)),
+            _ => Err(Invalid(
+                format!("must be a whole number from {MIN} to {MAX}, in plain digits").into(),
+            )),
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Limit = Bounded<1, 200>;
+
+    #[test]
+    fn plain_digits_within_the_bounds_are_read() {
+        for (text, value) in [("1", 1), ("50", 50), ("200", 200)] {
+            assert_eq!(Limit::parse(text).unwrap().get(), value);
+        }
+        assert_eq!(
+            Bounded::<0, MAX_SAFE_INTEGER>::parse("9007199254740991")
+                .unwrap()
+                .get(),
+            9_007_199_254_740_991
+        );
+        assert_eq!(Bounded::<0, MAX_SAFE_INTEGER>::parse("0").unwrap().get(), 0);
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for text in [
+            "",
+            "0",
+            "201",
+            "-1",
+            "+1",
+            "1.0",
+            "1e2",
+            " 1",
+            "1 ",
+            "0x1",
+            "١",
+            "99999999999999999999",
+        ] {
+            assert!(Limit::parse(text).is_err(), "{text:?}");
+        }
+        assert!(Bounded::<0, MAX_SAFE_INTEGER>::parse("9007199254740992").is_err());
+    }
+}

@@ -1,0 +1,47 @@
+-- Ends the session, or with p_everywhere all of the user's. Answers ('ok', name as created, whether the
+-- user still has a live session), ('invalid_token') or ('forbidden').
+CREATE PROCEDURE IF NOT EXISTS logout(
+  p_token      BINARY(32),
+  p_username   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
+  p_everywhere BOOLEAN
+)
+SQL SECURITY DEFINER
+MODIFIES SQL DATA
+logout: BEGIN
+  DECLARE v_caller, v_username VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
+  DECLARE v_now, v_logged_in DATETIME(6);
+  DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
+
+  ROLLBACK;
+  SET SESSION autocommit = 1, innodb_lock_wait_timeout = 1;
+  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
+  SET v_now = UTC_TIMESTAMP(6);
+
+  SET v_caller = (SELECT username FROM sessions WHERE token = p_token AND expires > v_now);
+  IF v_caller IS NULL THEN
+    SELECT 'invalid_token';
+    LEAVE logout;
+  END IF;
+  IF p_username <> v_caller THEN
+    SELECT 'forbidden';
+    LEAVE logout;
+  END IF;
+
+  START TRANSACTION;
+  SELECT username INTO v_username FROM users WHERE username = v_caller FOR UPDATE;
+  DELETE FROM sessions WHERE token = p_token;
+  IF ROW_COUNT() = 0 THEN
+    -- Another logout ended it between the look-up and the lock.
+    ROLLBACK;
+    SELECT 'invalid_token';
+    LEAVE logout;
+  END IF;
+  IF p_everywhere THEN
+    DELETE FROM sessions WHERE username = v_caller;
+  END IF;
+  SET v_logged_in = (SELECT MAX(expires) FROM sessions WHERE username = v_caller AND expires > v_now);
+  UPDATE users SET logged_in = v_logged_in WHERE username = v_caller;
+  COMMIT;
+
+  SELECT 'ok', v_username, v_logged_in IS NOT NULL;
+END

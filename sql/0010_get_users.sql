@@ -1,0 +1,26 @@
+-- Answers ('ok') or ('invalid_token'); after 'ok', a second result with the first p_limit users after
+-- p_after (NULL: from the start) as (name, whether the user has a live session).
+CREATE PROCEDURE IF NOT EXISTS get_users(
+  p_token BINARY(32),
+  p_limit INT,
+  p_after VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci
+)
+SQL SECURITY DEFINER
+READS SQL DATA
+get_users: BEGIN
+  DECLARE v_now DATETIME(6);
+
+  ROLLBACK;
+  SET SESSION autocommit = 1, innodb_lock_wait_timeout = 1;
+  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
+  SET v_now = UTC_TIMESTAMP(6), p_after = COALESCE(p_after, '');
+
+  IF NOT EXISTS (SELECT 1 FROM sessions WHERE token = p_token AND expires > v_now) THEN
+    SELECT 'invalid_token';
+    LEAVE get_users;
+  END IF;
+
+  SELECT 'ok';
+  SELECT username, COALESCE(logged_in > v_now, FALSE)
+    FROM users WHERE username > p_after ORDER BY username LIMIT p_limit;
+END

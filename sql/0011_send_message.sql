@@ -1,0 +1,80 @@
+-- Stores a message once and for ever. Answers ('ok' or 'replayed', id, sender and receiver as created,
+-- time stamp), or ('invalid_token'), ('forbidden'), ('unknown_receiver'), ('key_reused').
+CREATE PROCEDURE IF NOT EXISTS send_message(
+  p_token           BINARY(32),
+  p_sender          VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
+  p_receiver        VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
+  p_message         TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci,
+  p_idempotency_key BINARY(16)
+)
+SQL SECURITY DEFINER
+MODIFIES SQL DATA
+send_message: BEGIN
+  DECLARE v_caller, v_receiver, v_first, v_second VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
+  DECLARE v_conversation, v_id BIGINT;
+  DECLARE v_time DATETIME(6);
+  DECLARE v_same BOOLEAN;
+  DECLARE v_outcome VARCHAR(8) CHARACTER SET ascii COLLATE ascii_general_ci DEFAULT 'ok';
+  -- A lock wait timeout undoes one statement only.
+  DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
+
+  -- On MySQL a KILLed statement can leave its transaction open, and START TRANSACTION would commit it.
+  ROLLBACK;
+  -- A client that gave up leaves its CALL waiting: not for long.
+  SET SESSION autocommit = 1, innodb_lock_wait_timeout = 1;
+  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
+
+  SET v_caller = (SELECT username FROM sessions WHERE token = p_token AND expires > UTC_TIMESTAMP(6));
+  IF v_caller IS NULL THEN
+    SELECT 'invalid_token';
+    LEAVE send_message;
+  END IF;
+  IF p_sender <> v_caller THEN
+    SELECT 'forbidden';
+    LEAVE send_message;
+  END IF;
+  SET v_receiver = (SELECT username FROM users WHERE username = p_receiver);
+  IF v_receiver IS NULL THEN
+    SELECT 'unknown_receiver';
+    LEAVE send_message;
+  END IF;
+
+  SET v_first = LEAST(v_caller, v_receiver), v_second = GREATEST(v_caller, v_receiver);
+  SET v_conversation =
+    (SELECT conversation_id FROM conversations WHERE first_user = v_first AND second_user = v_second);
+  IF v_conversation IS NULL THEN
+    -- Commits by itself: created in the message's transaction and rolled back with a duplicate, it would
+    -- hand its index gap to all who wait for it, and they would deadlock.
+    INSERT INTO conversations (first_user, second_user, last_id, last_time)
+    VALUES (v_first, v_second, 0, UTC_TIMESTAMP(6))
+    ON DUPLICATE KEY UPDATE last_id = last_id;
+    SET v_conversation =
+      (SELECT conversation_id FROM conversations WHERE first_user = v_first AND second_user = v_second);
+  END IF;
+
+  START TRANSACTION;
+  UPDATE conversations
+     SET last_id = last_id + 1, last_time = GREATEST(last_time, UTC_TIMESTAMP(6))
+   WHERE conversation_id = v_conversation;
+  SELECT last_id, last_time INTO v_id, v_time FROM conversations WHERE conversation_id = v_conversation;
+  BEGIN
+    DECLARE EXIT HANDLER FOR 1062 SET v_outcome = 'replayed';
+    INSERT INTO messages (conversation_id, id, sender, receiver, message, time_stamp, idempotency_key)
+    VALUES (v_conversation, v_id, v_caller, v_receiver, p_message, v_time, p_idempotency_key);
+  END;
+  IF v_outcome = 'ok' THEN
+    COMMIT;
+  ELSE
+    ROLLBACK;
+    SELECT id, sender, receiver, time_stamp,
+           receiver = v_receiver AND CAST(message AS BINARY) = CAST(p_message AS BINARY)
+      INTO v_id, v_caller, v_receiver, v_time, v_same
+      FROM messages WHERE sender = v_caller AND idempotency_key = p_idempotency_key;
+    IF NOT v_same THEN
+      SELECT 'key_reused';
+      LEAVE send_message;
+    END IF;
+  END IF;
+
+  SELECT v_outcome, v_id, v_caller, v_receiver, DATE_FORMAT(v_time, '%Y-%m-%dT%H:%i:%s.%fZ');
+END

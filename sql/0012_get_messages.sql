@@ -1,0 +1,49 @@
+-- Answers ('ok', id of the newest message, 0 for none), ('invalid_token') or ('forbidden'); after 'ok', a
+-- second result with a page of the conversation of the two users as (id, sender, receiver, message, time
+-- stamp), ascending by id: the p_limit messages just before p_before, or just after p_after, or with both
+-- NULL the newest. Ids are dense, so a page is arithmetic and one range of the primary key.
+CREATE PROCEDURE IF NOT EXISTS get_messages(
+  p_token    BINARY(32),
+  p_sender   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
+  p_receiver VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
+  p_limit    BIGINT,
+  p_before   BIGINT,
+  p_after    BIGINT
+)
+SQL SECURITY DEFINER
+READS SQL DATA
+get_messages: BEGIN
+  DECLARE v_caller VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
+  DECLARE v_conversation, v_from, v_to BIGINT;
+  DECLARE v_last BIGINT DEFAULT 0;
+
+  ROLLBACK;
+  SET SESSION autocommit = 1, innodb_lock_wait_timeout = 1;
+  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
+
+  SET v_caller = (SELECT username FROM sessions WHERE token = p_token AND expires > UTC_TIMESTAMP(6));
+  IF v_caller IS NULL THEN
+    SELECT 'invalid_token';
+    LEAVE get_messages;
+  END IF;
+  IF v_caller NOT IN (p_sender, p_receiver) THEN
+    SELECT 'forbidden';
+    LEAVE get_messages;
+  END IF;
+
+  -- The newest id is read before the page, so every message up to it has been committed.
+  SELECT conversation_id, last_id INTO v_conversation, v_last
+    FROM conversations
+   WHERE first_user = LEAST(p_sender, p_receiver) AND second_user = GREATEST(p_sender, p_receiver);
+  IF p_after IS NULL THEN
+    SET v_to = LEAST(v_last, COALESCE(p_before - 1, v_last)), v_from = v_to - p_limit + 1;
+  ELSE
+    SET v_from = p_after + 1, v_to = LEAST(v_last, p_after + p_limit);
+  END IF;
+
+  SELECT 'ok', v_last;
+  SELECT id, sender, receiver, CAST(message AS BINARY), DATE_FORMAT(time_stamp, '%Y-%m-%dT%H:%i:%s.%fZ')
+    FROM messages
+   WHERE conversation_id = v_conversation AND id BETWEEN v_from AND v_to
+   ORDER BY id;
+END
