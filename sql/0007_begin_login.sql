@@ -1,6 +1,6 @@
 -- First half of Login: counts the attempt as a failure before the password is checked, so that tries made
 -- at the same moment can't slip past the limit. `login` takes the count back.
--- Answers ('ok', name as created, password hash), both NULL where there is no such user,
+-- Answers ('ok', password hash, NULL where there is no such user)
 -- or ('too_many_attempts', seconds to wait).
 CREATE PROCEDURE IF NOT EXISTS begin_login(
   p_username VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
@@ -51,5 +51,5 @@ begin_login: BEGIN
    WHERE username = p_username AND source IN ('', p_source);
   COMMIT;
 
-  SELECT 'ok', MAX(username), MAX(password) FROM users WHERE username = p_username;
+  SELECT 'ok', MAX(password) FROM users WHERE username = p_username;
 END

@@ -66,9 +66,8 @@ send_message: BEGIN
     COMMIT;
   ELSE
     ROLLBACK;
-    SELECT id, sender, receiver, time_stamp,
-           receiver = v_receiver AND CAST(message AS BINARY) = CAST(p_message AS BINARY)
-      INTO v_id, v_caller, v_receiver, v_time, v_same
+    SELECT id, time_stamp, receiver = v_receiver AND CAST(message AS BINARY) = CAST(p_message AS BINARY)
+      INTO v_id, v_time, v_same
       FROM messages WHERE sender = v_caller AND idempotency_key = p_idempotency_key;
     IF NOT v_same THEN
       SELECT 'key_reused';

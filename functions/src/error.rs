@@ -53,10 +53,7 @@ fn summary(faults: &[Fault]) -> String {
     let first = &faults[0];
     match faults.len() - 1 {
         0 => format!("`{}` {}.", first.field, first.detail),
-        others => format!(
-            "`{}` {}; see `errors` for {others} more.",
-            first.field, first.detail
-        ),
+        others => format!("`{}` {}; see `errors` for {others} more.", first.field, first.detail),
     }
 }
 
@@ -121,11 +118,7 @@ impl ApiError {
             Self::Refused(Error::KeyReused) => ("Idempotency-Key", "was used for another message"),
             _ => return Vec::new(),
         };
-        vec![Fault {
-            code: self.code(),
-            field: field.into(),
-            detail: detail.into(),
-        }]
+        vec![Fault { code: self.code(), field: field.into(), detail: detail.into() }]
     }
 
     fn retry_after(&self) -> Option<u32> {
@@ -148,29 +141,20 @@ impl ApiError {
             instance: format!("urn:request:{}", utf8_percent_encode(request_id, UNRESERVED)),
             errors: self.faults(),
         };
-        let mut response = with_type(
-            status,
-            HeaderValue::from_static("application/problem+json"),
-            &problem,
-        );
+        let mut response = with_type(status, HeaderValue::from_static("application/problem+json"), &problem);
         if let Some(seconds) = self.retry_after() {
             response.headers.insert(RETRY_AFTER, seconds.into());
         }
         if status == StatusCode::UNAUTHORIZED {
-            response
-                .headers
-                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
     }
 }
 
 /// All but the unreserved characters of RFC 3986, section 2.3.
-const UNRESERVED: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const UNRESERVED: &percent_encoding::AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// RFC 9457, section 3, with `code` and `errors` as extensions.
 #[derive(Serialize)]

@@ -107,22 +107,12 @@ impl<'a> Fields<'a> {
                 Err(error) => ApiError::InvalidJson(error.to_string()),
             }
         })?;
-        Ok(Self {
-            entries,
-            strays: parameters(query),
-            headers,
-            faults: Vec::new(),
-        })
+        Ok(Self { entries, strays: parameters(query), headers, faults: Vec::new() })
     }
 
     /// The parameters of the query string.
     pub(crate) fn of_query(query: &'a str, headers: &'a HeaderMap) -> Self {
-        Self {
-            entries: parameters(query),
-            strays: Vec::new(),
-            headers,
-            faults: Vec::new(),
-        }
+        Self { entries: parameters(query), strays: Vec::new(), headers, faults: Vec::new() }
     }
 
     /// What `read` makes of the fields, unless any is at fault.
@@ -177,11 +167,7 @@ impl<'a> Fields<'a> {
         field: &str,
         detail: impl Into<Cow<'static, str>>,
     ) -> Option<T> {
-        self.faults.push(Fault {
-            code,
-            field: field.into(),
-            detail: detail.into(),
-        });
+        self.faults.push(Fault { code, field: field.into(), detail: detail.into() });
         None
     }
 }
@@ -192,11 +178,7 @@ impl Entry<'_> {
             RawText::Json(_) => ("UNKNOWN_FIELD", "is not a field of this request"),
             RawText::Parameter(_) => ("UNKNOWN_PARAMETER", "is not a query parameter of this request"),
         };
-        Fault {
-            code,
-            field: self.name.to_string(),
-            detail: detail.into(),
-        }
+        Fault { code, field: self.name.to_string(), detail: detail.into() }
     }
 }
 
@@ -238,10 +220,7 @@ fn parameters(query: &str) -> Vec<Entry<'_>> {
     pairs
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Entry {
-                name: percent_decode_str(name).decode_utf8_lossy(),
-                value: RawText::Parameter(value),
-            }
+            Entry { name: percent_decode_str(name).decode_utf8_lossy(), value: RawText::Parameter(value) }
         })
         .collect()
 }
@@ -263,10 +242,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, _>()? {
-                    members.push(Entry {
-                        name: name.into(),
-                        value: RawText::Json(value),
-                    });
+                    members.push(Entry { name: name.into(), value: RawText::Json(value) });
                 }
                 Ok(Members(members))
             }

@@ -36,17 +36,13 @@ where
     H: AsyncFn(&Request, &Database) -> Result<Response, ApiError>,
 {
     log::init();
-    let database = Database::open(statements)
-        .await
-        .inspect_err(|error| tracing::error!(%error, "can't start"))?;
+    let database =
+        Database::open(statements).await.inspect_err(|error| tracing::error!(%error, "can't start"))?;
     let serve = async |event: LambdaEvent<ApiGatewayV2httpRequest>| {
         let started = Instant::now();
         let request = Request::new(event);
         // A panic is a bug, and must not keep what it interrupted: the connection in use is dropped with it.
-        let answer = AssertUnwindSafe(tokio::time::timeout(
-            REQUEST_DEADLINE,
-            handle(&request, &database),
-        ));
+        let answer = AssertUnwindSafe(tokio::time::timeout(REQUEST_DEADLINE, handle(&request, &database)));
         let result = match answer.catch_unwind().await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(ApiError::Timeout),

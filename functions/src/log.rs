@@ -29,14 +29,7 @@ pub(crate) fn request(operation: &str, id: &str, result: &Result<Response, ApiEr
     match result {
         Ok(response) => {
             let status = response.status_code;
-            tracing::info!(
-                operation,
-                outcome = "OK",
-                status,
-                duration_ms,
-                request_id = id,
-                "{operation} OK"
-            );
+            tracing::info!(operation, outcome = "OK", status, duration_ms, request_id = id, "{operation} OK");
         }
         Err(error) => {
             let (status, outcome) = (error.status().as_u16(), error.code());

@@ -24,15 +24,8 @@ pub struct Request {
 
 impl Request {
     pub(crate) fn new(event: LambdaEvent<ApiGatewayV2httpRequest>) -> Self {
-        let LambdaEvent {
-            payload: event,
-            context,
-        } = event;
-        let id = event
-            .request_context
-            .request_id
-            .clone()
-            .unwrap_or(context.request_id);
+        let LambdaEvent { payload: event, context } = event;
+        let id = event.request_context.request_id.clone().unwrap_or(context.request_id);
         Self { event, id }
     }
 
@@ -44,10 +37,8 @@ impl Request {
 
     /// The token in `Authorization: Bearer …` (RFC 6750, section 2.1).
     pub fn token(&self) -> Result<Token, ApiError> {
-        let (scheme, token) = self
-            .header(AUTHORIZATION)
-            .and_then(|value| value.split_once(' '))
-            .ok_or(ApiError::NoToken)?;
+        let (scheme, token) =
+            self.header(AUTHORIZATION).and_then(|value| value.split_once(' ')).ok_or(ApiError::NoToken)?;
         if !scheme.eq_ignore_ascii_case("Bearer") {
             return Err(ApiError::NoToken);
         }
@@ -57,13 +48,7 @@ impl Request {
     /// Where the request comes from, as API Gateway saw it: no header can claim another.
     #[must_use]
     pub fn source(&self) -> Source {
-        let address = self
-            .event
-            .request_context
-            .http
-            .source_ip
-            .as_deref()
-            .and_then(|ip| ip.parse().ok());
+        let address = self.event.request_context.http.source_ip.as_deref().and_then(|ip| ip.parse().ok());
         Source::from(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
 
@@ -75,9 +60,8 @@ impl Request {
         let body = self.event.body.as_deref().unwrap_or_default();
         let decoded;
         let body = if self.event.is_base64_encoded {
-            decoded = BASE64_STANDARD
-                .decode(body)
-                .map_err(|error| ApiError::InvalidJson(error.to_string()))?;
+            decoded =
+                BASE64_STANDARD.decode(body).map_err(|error| ApiError::InvalidJson(error.to_string()))?;
             &decoded
         } else {
             body.as_bytes()

@@ -22,11 +22,7 @@ pub(crate) fn with_type(
     let mut response = Response::default();
     response.status_code = status.as_u16().into();
     response.headers.insert(CONTENT_TYPE, content_type);
-    response
-        .headers
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.body = Some(Body::Text(
-        serde_json::to_string(body).expect("answers are plain structs"),
-    ));
+    response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.body = Some(Body::Text(serde_json::to_string(body).expect("answers are plain structs")));
     response
 }

@@ -45,11 +45,8 @@ impl Database {
     /// The database of `DATABASE_URL`. Connects at once and prepares `statements`, so that the first request
     /// need not; where that fails, the first request tries again.
     pub async fn open(statements: &'static [&'static str]) -> Result<Self, SettingError> {
-        let database = Self {
-            options: options_from_env("DATABASE_URL")?,
-            statements,
-            held: Mutex::default(),
-        };
+        let database =
+            Self { options: options_from_env("DATABASE_URL")?, statements, held: Mutex::default() };
         match database.connect().await {
             Ok(connection) => *database.held.lock().await = Some(connection),
             Err(error) => tracing::warn!(%error, "no connection to the database yet"),
@@ -88,14 +85,9 @@ impl Database {
             None => self.connect().await?,
         };
         let result = timeout(ATTEMPT_DEADLINE, query.fetch_all(&mut held.connection)).await;
-        let result = result
-            .map_err(|_| DatabaseError::NoReply)
-            .and_then(|reply| reply.map_err(DatabaseError::from));
-        if result
-            .as_ref()
-            .err()
-            .is_none_or(DatabaseError::leaves_connection_usable)
-        {
+        let result =
+            result.map_err(|_| DatabaseError::NoReply).and_then(|reply| reply.map_err(DatabaseError::from));
+        if result.as_ref().err().is_none_or(DatabaseError::leaves_connection_usable) {
             held.last_used = SystemTime::now();
             *self.held.lock().await = Some(held);
         }
@@ -105,22 +97,14 @@ impl Database {
     async fn connect(&self) -> Result<Held, DatabaseError> {
         let connect = async {
             let mut connection = self.options.connect().await?;
-            let row = connection
-                .fetch_one("SELECT CAST(@@wait_timeout AS UNSIGNED)")
-                .await?;
+            let row = connection.fetch_one("SELECT CAST(@@wait_timeout AS UNSIGNED)").await?;
             let wait_timeout = Duration::from_secs(row.try_get(0)?);
             for statement in self.statements {
                 connection.prepare(statement).await?;
             }
-            Ok(Held {
-                connection,
-                wait_timeout,
-                last_used: SystemTime::now(),
-            })
+            Ok(Held { connection, wait_timeout, last_used: SystemTime::now() })
         };
-        timeout(CONNECT_DEADLINE, connect)
-            .await
-            .unwrap_or(Err(DatabaseError::NoConnection))
+        timeout(CONNECT_DEADLINE, connect).await.unwrap_or(Err(DatabaseError::NoConnection))
     }
 }
 
@@ -145,19 +129,11 @@ fn jitter(attempts: u32) -> Duration {
 /// None of sqlx's SET statements is sent at connect: nothing in the procedures depends on a session's
 /// settings, and they would cost a round trip.
 pub(crate) fn options_from_env(name: &'static str) -> Result<MySqlConnectOptions, SettingError> {
-    let url = env::var(name).map_err(|_| SettingError {
-        name,
-        problem: "is not set",
-    })?;
-    let options: MySqlConnectOptions = url.parse().map_err(|_| SettingError {
-        name,
-        problem: "is not a URL of a MySQL database",
-    })?;
+    let url = env::var(name).map_err(|_| SettingError { name, problem: "is not set" })?;
+    let options: MySqlConnectOptions =
+        url.parse().map_err(|_| SettingError { name, problem: "is not a URL of a MySQL database" })?;
     if options.get_database().is_none_or(str::is_empty) {
-        return Err(SettingError {
-            name,
-            problem: "names no database",
-        });
+        return Err(SettingError { name, problem: "names no database" });
     }
     Ok(options
         .pipes_as_concat(false)

@@ -25,9 +25,7 @@ impl Text {
         match text.len() {
             1..=16_384 => Ok(Self(text.to_owned())),
             0 => Err("must not be empty".into()),
-            length => Err(Invalid(
-                format!("has {length} bytes of UTF-8; at most 16384 are allowed").into(),
-            )),
+            length => Err(Invalid(format!("has {length} bytes of UTF-8; at most 16384 are allowed").into())),
         }
     }
 }
@@ -107,10 +105,7 @@ pub async fn send_message(
         message: text.0,
         time_stamp: row.try_get(4)?,
     };
-    Ok(Sent {
-        message,
-        replayed: row.try_get::<&str, _>(0)? == "replayed",
-    })
+    Ok(Sent { message, replayed: row.try_get::<&str, _>(0)? == "replayed" })
 }
 
 /// How many messages a page has.
@@ -169,10 +164,7 @@ pub async fn get_messages(
         })
         .await?;
     let newest: i64 = rows[0].try_get(1)?;
-    let mut messages = rows[1..]
-        .iter()
-        .map(Message::from_row)
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut messages = rows[1..].iter().map(Message::from_row).collect::<Result<Vec<_>, _>>()?;
 
     // Ids are dense: what lies beyond the page is known from the ids at its ends.
     let more = if after.is_some() {
@@ -233,9 +225,6 @@ mod tests {
         for key in ["", "a b", "a\n", "é", "\u{7f}", &"k".repeat(256)] {
             assert!(IdempotencyKey::parse(key).is_err(), "{key}");
         }
-        assert_ne!(
-            IdempotencyKey::parse("k").unwrap().0,
-            IdempotencyKey::parse("K").unwrap().0
-        );
+        assert_ne!(IdempotencyKey::parse("k").unwrap().0, IdempotencyKey::parse("K").unwrap().0);
     }
 }

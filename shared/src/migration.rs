@@ -67,25 +67,15 @@ pub async fn migrate() -> Result<Report, MigrationError> {
     }
     connection.ensure_migrations_table().await?;
     // DDL commits by itself, so a failed run leaves its mark; every migration can be run again.
-    connection
-        .execute("DELETE FROM _sqlx_migrations WHERE success = FALSE")
-        .await?;
+    connection.execute("DELETE FROM _sqlx_migrations WHERE success = FALSE").await?;
     let before = connection.list_applied_migrations().await?.len();
     MIGRATOR.run_direct(&mut connection).await?;
     let after = connection.list_applied_migrations().await?.len();
 
     if env::var_os("FUNCTIONS_DATABASE_URL").is_some() {
-        grant(
-            &mut connection,
-            &options,
-            &options_from_env("FUNCTIONS_DATABASE_URL")?,
-        )
-        .await?;
+        grant(&mut connection, &options, &options_from_env("FUNCTIONS_DATABASE_URL")?).await?;
     }
-    Ok(Report {
-        applied: after - before,
-        total: MIGRATOR.iter().count(),
-    })
+    Ok(Report { applied: after - before, total: MIGRATOR.iter().count() })
 }
 
 /// Lets the functions' user execute the procedures. The grant is on the schema: one on a routine would be

@@ -26,13 +26,8 @@ impl Token {
     /// Reads a token as a client sends it.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         // `decode_slice` would take a shorter text.
-        let bytes = BASE64_URL_SAFE_NO_PAD
-            .decode(text)
-            .ok()
-            .and_then(|bytes| bytes.try_into().ok());
-        bytes
-            .map(Self)
-            .ok_or_else(|| "must be the 43 characters of base64url that Login answered".into())
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| "must be the 43 characters of base64url that Login answered".into())
     }
 
     /// A new token.
@@ -86,9 +81,7 @@ pub async fn begin_login(
     username: &Username,
     source: &Source,
 ) -> Result<Option<PasswordHash>, Error> {
-    let rows = database
-        .call(|| sqlx::query(BEGIN_LOGIN).bind(username.as_str()).bind(&source.0))
-        .await?;
+    let rows = database.call(|| sqlx::query(BEGIN_LOGIN).bind(username.as_str()).bind(&source.0)).await?;
     let hash: Option<String> = rows[0].try_get(1)?;
     Ok(hash.map(PasswordHash))
 }
@@ -99,18 +92,9 @@ pub async fn begin_login(
 pub async fn login(database: &Database, username: &Username, source: &Source) -> Result<Session, Error> {
     let token = Token::random();
     let rows = database
-        .call(|| {
-            sqlx::query(LOGIN)
-                .bind(token.hash())
-                .bind(username.as_str())
-                .bind(&source.0)
-        })
+        .call(|| sqlx::query(LOGIN).bind(token.hash()).bind(username.as_str()).bind(&source.0))
         .await?;
-    Ok(Session {
-        username: rows[0].try_get(1)?,
-        expires_at: rows[0].try_get(2)?,
-        token,
-    })
+    Ok(Session { username: rows[0].try_get(1)?, expires_at: rows[0].try_get(2)?, token })
 }
 
 /// How many of the user's sessions a logout ends.
@@ -134,17 +118,9 @@ pub async fn logout(
 ) -> Result<User, Error> {
     let everywhere = scope == Scope::Everywhere;
     let rows = database
-        .call(|| {
-            sqlx::query(LOGOUT)
-                .bind(token.hash())
-                .bind(username.as_str())
-                .bind(everywhere)
-        })
+        .call(|| sqlx::query(LOGOUT).bind(token.hash()).bind(username.as_str()).bind(everywhere))
         .await?;
-    Ok(User {
-        username: rows[0].try_get(1)?,
-        logged_in: rows[0].try_get(2)?,
-    })
+    Ok(User { username: rows[0].try_get(1)?, logged_in: rows[0].try_get(2)? })
 }
 
 #[cfg(test)]

@@ -92,9 +92,8 @@ impl Password {
     /// Where the operating system has no randomness to give.
     #[must_use]
     pub fn hash(&self) -> PasswordHash {
-        let hash: Phc = argon2()
-            .hash_password(self.0.as_bytes())
-            .expect("the salt comes from the operating system");
+        let hash: Phc =
+            argon2().hash_password(self.0.as_bytes()).expect("the salt comes from the operating system");
         PasswordHash(hash.to_string())
     }
 
@@ -141,13 +140,8 @@ pub async fn create_user(
     username: &Username,
     password: &PasswordHash,
 ) -> Result<User, Error> {
-    database
-        .call(|| sqlx::query(CREATE_USER).bind(username.as_str()).bind(&password.0))
-        .await?;
-    Ok(User {
-        username: username.0.clone(),
-        logged_in: false,
-    })
+    database.call(|| sqlx::query(CREATE_USER).bind(username.as_str()).bind(&password.0)).await?;
+    Ok(User { username: username.0.clone(), logged_in: false })
 }
 
 /// The first `limit` users after the name `after`, or from the start, for the user whose session `token` opens.
@@ -162,20 +156,12 @@ pub async fn get_users(
     // One more than the page holds tells whether another page follows.
     let rows = database
         .call(|| {
-            sqlx::query(GET_USERS)
-                .bind(token.hash())
-                .bind(limit.get() + 1)
-                .bind(after.map(Username::as_str))
+            sqlx::query(GET_USERS).bind(token.hash()).bind(limit.get() + 1).bind(after.map(Username::as_str))
         })
         .await?;
     let mut users = rows[1..]
         .iter()
-        .map(|row| {
-            Ok(User {
-                username: row.try_get(0)?,
-                logged_in: row.try_get(1)?,
-            })
-        })
+        .map(|row| Ok(User { username: row.try_get(0)?, logged_in: row.try_get(1)? }))
         .collect::<Result<Vec<_>, sqlx::Error>>()?;
     let next = if i64::try_from(users.len()).is_ok_and(|count| count > limit.get()) {
         users.pop();
@@ -223,26 +209,15 @@ mod tests {
     #[test]
     fn weak_passwords_are_refused_with_the_reason() {
         let check = |username, password| {
-            let (username, password) = (
-                Username::parse(username).unwrap(),
-                Password::parse(password).unwrap(),
-            );
-            password
-                .check_strength(&username)
-                .map_err(|invalid| invalid.to_string())
+            let (username, password) =
+                (Username::parse(username).unwrap(), Password::parse(password).unwrap());
+            password.check_strength(&username).map_err(|invalid| invalid.to_string())
         };
         assert!(check("alice", "password1").unwrap_err().contains("common"));
         assert!(check("alice", "PassWord1").unwrap_err().contains("common"));
-        assert!(
-            check("alice", "my-ALICE-secret")
-                .unwrap_err()
-                .contains("username")
-        );
+        assert!(check("alice", "my-ALICE-secret").unwrap_err().contains("username"));
         assert!(check("Alice", "correct horse battery").is_ok());
-        assert!(
-            check("bob", "bobs long secret").is_ok(),
-            "a name of 3 characters may appear"
-        );
+        assert!(check("bob", "bobs long secret").is_ok(), "a name of 3 characters may appear");
     }
 
     #[test]

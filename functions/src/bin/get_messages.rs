@@ -15,11 +15,8 @@ async fn handle(request: &Request, database: &Database) -> Result<Response, ApiE
     let token = request.token()?;
     let (sender, receiver, limit, cursor) = request.body(|fields| {
         let (sender, receiver) = (fields.required("sender"), fields.required("receiver"));
-        let (limit, before, after) = (
-            fields.optional("limit"),
-            fields.optional("before"),
-            fields.optional("after"),
-        );
+        let (limit, before, after) =
+            (fields.optional("limit"), fields.optional("before"), fields.optional("after"));
         let cursor = match (before?, after?) {
             (None, None) => Cursor::Newest,
             (Some(id), None) => Cursor::Before(id),

@@ -16,11 +16,7 @@ async fn handle(request: &Request, database: &Database) -> Result<Response, ApiE
         let (username, everywhere) = (fields.required("username"), fields.optional("everywhere"));
         Some((username?, everywhere?))
     })?;
-    let scope = if everywhere == Some(true) {
-        Scope::Everywhere
-    } else {
-        Scope::This
-    };
+    let scope = if everywhere == Some(true) { Scope::Everywhere } else { Scope::This };
     let user = session::logout(database, &token, &username, scope).await?;
     Ok(json(StatusCode::OK, &user))
 }

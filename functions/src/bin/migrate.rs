@@ -8,10 +8,7 @@ use shared::migration;
 async fn main() -> ExitCode {
     match migration::migrate().await {
         Ok(report) => {
-            println!(
-                "{} of {} migrations applied, the others were there",
-                report.applied, report.total
-            );
+            println!("{} of {} migrations applied, the others were there", report.applied, report.total);
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -21,9 +21,7 @@ async fn handle(request: &Request, database: &Database) -> Result<Response, ApiE
     let sent = message::send_message(database, &token, &sender, &receiver, text, &key).await?;
     let mut response = json(StatusCode::CREATED, &sent.message);
     if sent.replayed {
-        response
-            .headers
-            .insert("Idempotent-Replayed", HeaderValue::from_static("true"));
+        response.headers.insert("Idempotent-Replayed", HeaderValue::from_static("true"));
     }
     Ok(response)
 }

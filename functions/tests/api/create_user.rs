@@ -1,0 +1,123 @@
+//! `POST /users`
+
+use std::thread;
+
+use serde_json::json;
+
+use crate::support::{Service, bad_input};
+
+#[test]
+fn a_user_is_created_and_not_logged_in() {
+    let service = Service::start();
+    let answer =
+        service.create_user().json(json!({"username": "Alice", "password": "correct horse"})).expect(201);
+    assert_eq!(answer.body, json!({"username": "Alice", "logged_in": false}));
+}
+
+#[test]
+fn every_allowed_character_and_length_makes_a_name() {
+    let service = Service::start();
+    for name in ["abc", "7of9", "a.b_c-d@e+f", "user@example.org", &"x".repeat(64)] {
+        let body = json!({"username": name, "password": "correct horse"});
+        assert_eq!(service.create_user().json(body).expect(201).body["username"], name);
+    }
+}
+
+#[test]
+fn a_name_is_taken_in_any_case() {
+    let service = Service::start();
+    service.create_user().json(json!({"username": "Alice", "password": "correct horse"})).expect(201);
+    for name in ["Alice", "alice", "ALICE"] {
+        let answer =
+            service.create_user().json(json!({"username": name, "password": "another horse"})).expect(409);
+        assert_eq!((answer.code(), answer.fields()), ("USERNAME_TAKEN", vec!["username"]));
+    }
+    service.login().json(json!({"username": "Alice", "password": "correct horse"})).expect(200);
+}
+
+#[test]
+fn of_twelve_creations_of_one_name_at_once_one_succeeds() {
+    let service = Service::start().environments(4);
+    let create = || {
+        service.create_user().json(json!({"username": "alice", "password": "correct horse"})).send().status
+    };
+    let mut statuses: Vec<u16> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..12).map(|_| scope.spawn(create)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    statuses.sort_unstable();
+    assert_eq!(statuses, [&[201][..], &[409; 11]].concat());
+}
+
+#[test]
+fn a_creation_repeated_inside_its_request_is_the_same_creation() {
+    let service = Service::start();
+    let outcome = |hash| {
+        use sqlx::Row;
+        let rows = service.database.rows(&format!("CALL create_user('alice', '{hash}')"));
+        rows[0].get::<String, _>(0)
+    };
+    assert_eq!(outcome("one hash"), "ok");
+    assert_eq!(outcome("one hash"), "ok");
+    assert_eq!(outcome("One hash"), "username_taken");
+}
+
+#[test]
+fn weak_passwords_are_refused_with_the_reason() {
+    let service = Service::start();
+    for (username, password, reason) in [
+        ("alice", "password", "common"),
+        ("alice", "PASSWORD1", "common"),
+        ("alice", "12345678", "common"),
+        ("Alice", "i-am-aLICE-yes", "contains the username"),
+        ("horse", "correct horse", "contains the username"),
+    ] {
+        let answer =
+            service.create_user().json(json!({"username": username, "password": password})).expect(400);
+        assert_eq!((answer.code(), answer.fields()), ("WEAK_PASSWORD", vec!["password"]));
+        assert!(answer.body["detail"].as_str().unwrap().contains(reason), "{}", answer.body);
+    }
+    service.create_user().json(json!({"username": "bob", "password": "bob's long one"})).expect(201);
+}
+
+#[test]
+fn passwords_are_taken_exactly_as_sent() {
+    let service = Service::start();
+    for (username, password, other) in [
+        ("spaces", "  spaced  out  ", "spaced  out"),
+        ("cased", "Correct Horse", "correct horse"),
+        ("decomposed", "cafe\u{301} creme", "caf\u{e9} creme"),
+        ("nul", "before\0after", "before\0other"),
+        ("emoji", "🔑🔑🔑🔑🔑🔑🔑🔑", "🔑🔑🔑🔑🔑🔑🔑🔒"),
+        ("longest", &"🔑".repeat(128), &"🔑".repeat(127)),
+    ] {
+        service.create_user().json(json!({"username": username, "password": password})).expect(201);
+        service.login().json(json!({"username": username, "password": other})).expect(401);
+        service.login().json(json!({"username": username, "password": password})).expect(200);
+    }
+}
+
+#[test]
+fn passwords_are_stored_as_argon2id_hashes() {
+    let service = Service::start();
+    service.create_user().json(json!({"username": "alice", "password": "correct horse"})).expect(201);
+    let stored = service.database.number(
+        "SELECT COUNT(*) FROM users WHERE password LIKE '$argon2id$v=19$m=19456,t=2,p=1$%' AND password NOT LIKE '%horse%'",
+    );
+    assert_eq!(stored, 1);
+}
+
+#[test]
+fn bad_input_is_refused() {
+    let service = Service::start();
+    let mut bad_values = bad_input::bad_usernames("username");
+    bad_values.extend([
+        ("password", json!(""), "empty"),
+        ("password", json!("7 chars"), "too short"),
+        ("password", json!("🔑🔑🔑🔑🔑🔑🔑"), "too short in code points"),
+        ("password", json!("x".repeat(129)), "too long"),
+    ]);
+    let good = json!({"username": "alice", "password": "correct horse"});
+    bad_input::check(&service, || service.create_user(), &good, &json!({}), &bad_values);
+    bad_input::check_media_type_and_size(&service, || service.create_user());
+}

@@ -1,0 +1,154 @@
+//! A fresh database for each test, and for some a server of their own.
+
+use std::env;
+use std::future::Future;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
+use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection, Row};
+
+use super::lambda::binary;
+
+/// A migrated database with a user of its own for the functions; both are dropped in the end.
+pub struct Database {
+    admin: MySqlConnectOptions,
+    name: String,
+    /// The URL that the functions get.
+    pub functions_url: String,
+}
+
+impl Database {
+    /// A fresh database on the server of `DATABASE_URL`.
+    pub fn fresh() -> Self {
+        Self::on(&env::var("DATABASE_URL").expect("DATABASE_URL is not set; run the tests with `make test`"))
+    }
+
+    /// A fresh database on the server of `url`.
+    pub fn on(url: &str) -> Self {
+        let database = Self::unmigrated(url);
+        let output = database.migrate();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        database
+    }
+
+    /// The name of a fresh database on the server of `url`, which `migrate` is to create.
+    pub fn unmigrated(url: &str) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let name = format!("chat_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let admin: MySqlConnectOptions = url.parse().unwrap();
+        let admin = admin.database(&name).disable_statement_logging();
+        let functions_url = admin.clone().username(&name).password("p@ss'wörd\\").to_url_lossy().to_string();
+        Self { admin, name, functions_url }
+    }
+
+    /// The URL of the user to whom everything is allowed.
+    pub fn admin_url(&self) -> String {
+        self.admin.to_url_lossy().to_string()
+    }
+
+    /// Runs the migrate binary.
+    pub fn migrate(&self) -> std::process::Output {
+        Command::new(binary("migrate"))
+            .env_clear()
+            .env("DATABASE_URL", self.admin_url())
+            .env("FUNCTIONS_DATABASE_URL", &self.functions_url)
+            .output()
+            .unwrap()
+    }
+
+    /// The rows of a query, as the user to whom everything is allowed.
+    pub fn rows(&self, sql: &str) -> Vec<MySqlRow> {
+        rows(&self.admin, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// The integer that a query answers.
+    pub fn number(&self, sql: &str) -> i64 {
+        self.rows(sql)[0].try_get_unchecked(0).unwrap()
+    }
+
+    /// Runs statements.
+    pub fn execute(&self, sql: &str) {
+        self.rows(sql);
+    }
+
+    /// The error number of a query run as the functions' user; 0 where it succeeds.
+    pub fn error_as_functions(&self, sql: &str) -> u16 {
+        match rows(&self.functions_url.parse().unwrap(), sql) {
+            Ok(_) => 0,
+            Err(sqlx::Error::Database(error)) => error.downcast::<sqlx::mysql::MySqlDatabaseError>().number(),
+            Err(error) => panic!("{sql}: {error}"),
+        }
+    }
+
+    /// Everything in the tables, for telling whether anything was written.
+    pub fn contents(&self) -> Vec<i64> {
+        ["users", "sessions", "login_attempts", "conversations", "messages"]
+            .map(|table| format!("SELECT COUNT(*) FROM {table}"))
+            .iter()
+            .map(|sql| self.number(sql))
+            .collect()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let sql = format!("DROP DATABASE IF EXISTS {0}; DROP USER IF EXISTS {0}@'%'", self.name);
+        rows(&self.admin, &sql).ok();
+    }
+}
+
+fn rows(options: &MySqlConnectOptions, sql: &str) -> Result<Vec<MySqlRow>, sqlx::Error> {
+    wait(async {
+        let mut connection: MySqlConnection = options.connect().await?;
+        let rows = connection.fetch_all(sql).await?;
+        connection.close().await?;
+        Ok(rows)
+    })
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// A server of the test's own, for what would disturb others: counters, settings, restarts.
+pub struct OwnServer {
+    script: Child,
+    directory: PathBuf,
+    /// The URL of the user to whom everything is allowed.
+    pub url: String,
+}
+
+impl OwnServer {
+    /// Starts a server of the kind that the other tests use, with more `options`.
+    pub fn start(options: &str) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("server-{}-{count}", std::process::id()));
+        let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/local/server"))
+            .arg(&directory)
+            .args(["sh", "-c", "echo $DATABASE_URL; cat"])
+            .env_remove("DATABASE_URL")
+            .env("SERVER_OPTIONS", format!("--innodb-flush-log-at-trx-commit=0 {options}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut url = String::new();
+        BufReader::new(script.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
+        Self { script, directory, url: url.trim().into() }
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        // The end of its input ends `cat`, and with it the server.
+        drop(self.script.stdin.take());
+        self.script.wait().ok();
+        std::fs::remove_dir_all(&self.directory).ok();
+    }
+}

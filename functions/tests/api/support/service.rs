@@ -1,0 +1,309 @@
+//! The service as a client sees it: API Gateway in front of the functions.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use super::Database;
+use super::lambda::Function;
+
+/// The functions of one test, each started when it is first asked.
+pub struct Service {
+    pub database: Database,
+    database_url: String,
+    environments: usize,
+    functions: Mutex<HashMap<&'static str, Arc<Function>>>,
+}
+
+impl Service {
+    /// A service on a fresh database.
+    pub fn start() -> Self {
+        Self::on(Database::fresh())
+    }
+
+    /// A service on `database`.
+    pub fn on(database: Database) -> Self {
+        let database_url = database.functions_url.clone();
+        Self { database, database_url, environments: 1, functions: Mutex::default() }
+    }
+
+    /// With so many processes of each function, which work at the same time.
+    pub fn environments(self, environments: usize) -> Self {
+        Self { environments, ..self }
+    }
+
+    /// With functions that reach the database through `url`.
+    pub fn through(self, url: impl Into<String>) -> Self {
+        Self { database_url: url.into(), ..self }
+    }
+
+    /// The function of an operation.
+    pub fn function(&self, name: &'static str) -> Arc<Function> {
+        let mut functions = self.functions.lock().unwrap();
+        let start = || Arc::new(Function::start(name, self.environments, &self.database_url));
+        Arc::clone(functions.entry(name).or_insert_with(start))
+    }
+
+    /// What all functions have written.
+    pub fn logs(&self) -> String {
+        self.functions.lock().unwrap().values().map(|function| function.log()).collect()
+    }
+
+    pub fn create_user(&self) -> Call<'_> {
+        Call::new(self, "create_user", "POST", "/users")
+    }
+
+    pub fn login(&self) -> Call<'_> {
+        Call::new(self, "login", "POST", "/login")
+    }
+
+    pub fn logout(&self) -> Call<'_> {
+        Call::new(self, "logout", "POST", "/logout")
+    }
+
+    pub fn get_users(&self) -> Call<'_> {
+        Call::new(self, "get_users", "GET", "/users")
+    }
+
+    pub fn send_message(&self) -> Call<'_> {
+        Call::new(self, "send_message", "POST", "/messages")
+    }
+
+    pub fn get_messages(&self) -> Call<'_> {
+        Call::new(self, "get_messages", "POST", "/messages/query")
+    }
+
+    /// Creates a user with a password of its own and logs in.
+    pub fn session(&self, username: &str) -> Session<'_> {
+        self.create_user().json(json!({"username": username, "password": PASSWORD})).expect(201);
+        self.log_in(username)
+    }
+
+    /// Logs in once more.
+    pub fn log_in(&self, username: &str) -> Session<'_> {
+        let answer = self.login().json(json!({"username": username, "password": PASSWORD})).expect(200);
+        let token = answer.body["token"].as_str().unwrap().to_owned();
+        Session { service: self, username: username.into(), token }
+    }
+}
+
+/// The password of every user whom [`Service::session`] creates.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// A user who is logged in.
+pub struct Session<'a> {
+    pub service: &'a Service,
+    pub username: String,
+    pub token: String,
+}
+
+impl<'a> Session<'a> {
+    /// A message of this user.
+    pub fn message(&self, receiver: &str, message: &str) -> Call<'a> {
+        let body = json!({"sender": self.username, "receiver": receiver, "message": message});
+        self.service.send_message().token(&self.token).json(body)
+    }
+
+    /// A page of the conversation with `other`; `more` are further fields.
+    pub fn page(&self, other: &str, more: Value) -> Call<'a> {
+        let mut body = json!({"sender": self.username, "receiver": other});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.service.get_messages().token(&self.token).json(body)
+    }
+
+    /// The ids of a page of the conversation with `other`, and its `more`.
+    pub fn ids(&self, other: &str, more: Value) -> (Vec<i64>, bool) {
+        let page = self.page(other, more).expect(200).body;
+        let ids = page["messages"].as_array().unwrap().iter().map(|message| message["id"].as_i64().unwrap());
+        (ids.collect(), page["more"].as_bool().unwrap())
+    }
+}
+
+/// A request that is being put together.
+#[derive(Clone)]
+pub struct Call<'a> {
+    service: &'a Service,
+    operation: &'static str,
+    method: &'static str,
+    path: &'static str,
+    query: String,
+    headers: Vec<(String, String)>,
+    body: Option<Vec<u8>>,
+    source: String,
+}
+
+impl<'a> Call<'a> {
+    fn new(service: &'a Service, operation: &'static str, method: &'static str, path: &'static str) -> Self {
+        let (query, headers, body, source) = (String::new(), Vec::new(), None, "192.0.2.1".into());
+        Self { service, operation, method, path, query, headers, body, source }
+    }
+
+    pub fn token(self, token: &str) -> Self {
+        self.header("Authorization", &format!("Bearer {token}"))
+    }
+
+    /// A further header, or one more value of it.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_lowercase(), value.to_owned()));
+        self
+    }
+
+    pub fn query(mut self, query: &str) -> Self {
+        query.clone_into(&mut self.query);
+        self
+    }
+
+    /// The body, with its content type.
+    pub fn json(self, body: Value) -> Self {
+        self.header("Content-Type", "application/json").raw(body.to_string())
+    }
+
+    /// The body alone.
+    pub fn raw(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// The address of the client.
+    pub fn from(mut self, source: &str) -> Self {
+        source.clone_into(&mut self.source);
+        self
+    }
+
+    /// Sends the request; fails unless it is answered with `status`.
+    pub fn expect(self, status: u16) -> Answer {
+        let answer = self.send();
+        assert_eq!(answer.status, status, "{}", answer.body);
+        answer
+    }
+
+    /// Sends the request.
+    pub fn send(self) -> Answer {
+        let event = self.event();
+        Answer::new(&self.service.function(self.operation).invoke(&event), self.path)
+    }
+
+    /// The event as API Gateway makes it, payload format 2.0: names of headers in lower case, repeated ones
+    /// joined by commas, a body that is no text in base64.
+    pub fn event(&self) -> Value {
+        let mut headers = serde_json::Map::new();
+        for (name, value) in &self.headers {
+            let joined = match headers.get(name) {
+                Some(first) => format!("{},{value}", first.as_str().unwrap()),
+                None => value.clone(),
+            };
+            headers.insert(name.clone(), joined.into());
+        }
+        headers.insert("host".into(), "abcdefghij.execute-api.eu-central-1.amazonaws.com".into());
+        let mut event = json!({
+            "version": "2.0",
+            "routeKey": format!("{} {}", self.method, self.path),
+            "rawPath": self.path,
+            "rawQueryString": self.query,
+            "headers": headers,
+            "requestContext": {
+                "accountId": "123456789012",
+                "apiId": "abcdefghij",
+                "domainName": "abcdefghij.execute-api.eu-central-1.amazonaws.com",
+                "domainPrefix": "abcdefghij",
+                "http": {
+                    "method": self.method,
+                    "path": self.path,
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": self.source,
+                    "userAgent": "curl/8.5.0",
+                },
+                "requestId": REQUEST_ID,
+                "routeKey": format!("{} {}", self.method, self.path),
+                "stage": "$default",
+                "time": "23/Nov/2026:10:00:00 +0000",
+                "timeEpoch": 1_795_428_000_000_i64,
+            },
+            "isBase64Encoded": false,
+        });
+        if let Some(body) = &self.body {
+            match str::from_utf8(body) {
+                Ok(text) => event["body"] = text.into(),
+                Err(_) => {
+                    event["body"] = BASE64_STANDARD.encode(body).into();
+                    event["isBase64Encoded"] = true.into();
+                }
+            }
+        }
+        event
+    }
+}
+
+/// API Gateway's id of every request; its ids hold such characters.
+pub const REQUEST_ID: &str = "JKJaXmPLvHcESHA=";
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    /// By their names in lower case.
+    pub headers: HashMap<String, String>,
+    pub body: Value,
+}
+
+impl Answer {
+    /// Reads a function's response, and checks what holds for every one.
+    fn new(response: &Value, path: &str) -> Self {
+        let headers: HashMap<_, _> = response["headers"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap().to_owned()))
+            .collect();
+        let body = response["body"].as_str().unwrap();
+        assert!(body.len() < 6_000_000, "Lambda refuses responses of more than 6 MB");
+        let status = u16::try_from(response["statusCode"].as_i64().unwrap()).unwrap();
+        let answer = Self { status, headers, body: serde_json::from_str(body).unwrap() };
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        assert_ne!(response["isBase64Encoded"], true);
+        if status < 400 {
+            assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+        } else {
+            answer.check_problem();
+        }
+        answer
+    }
+
+    fn check_problem(&self) {
+        let body = &self.body;
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{body}");
+        assert_eq!(body["type"], "about:blank");
+        assert_eq!(body["status"], self.status);
+        assert_eq!(body["instance"], "urn:request:JKJaXmPLvHcESHA%3D");
+        for member in ["title", "code", "detail"] {
+            assert!(body[member].as_str().is_some_and(|text| !text.is_empty()), "{member} of {body}");
+        }
+        assert_eq!(self.header("www-authenticate"), (self.status == 401).then_some("Bearer"), "{body}");
+        assert_eq!(self.header("retry-after").is_some(), matches!(self.status, 429 | 503), "{body}");
+        if let Some(errors) = body.get("errors") {
+            let told = |error: &Value| error["field"].is_string() && error["detail"].is_string();
+            assert!(
+                errors.as_array().is_some_and(|errors| !errors.is_empty() && errors.iter().all(told)),
+                "{body}"
+            );
+        }
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    /// The `code` of the problem.
+    pub fn code(&self) -> &str {
+        self.body["code"].as_str().unwrap_or_default()
+    }
+
+    /// The fields at fault.
+    pub fn fields(&self) -> Vec<&str> {
+        let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        errors.iter().map(|error| error["field"].as_str().unwrap()).collect()
+    }
+}
