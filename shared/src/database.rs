@@ -5,7 +5,7 @@
 //!
 //! Environment: `DATABASE_URL` (`mysql://user:password@host:port/database`).
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use std::{env, fmt, io};
 
 use sqlx::mysql::{
@@ -20,10 +20,13 @@ use crate::{Error, random_bytes};
 
 /// How long connecting may take: TCP, TLS, authentication and preparing the statements.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
-/// How long one attempt of a call may take; above the procedures' `innodb_lock_wait_timeout` of 1 s.
-const ATTEMPT_DEADLINE: Duration = Duration::from_millis(1_800);
+/// How long one attempt of a call may take; above the procedures' `innodb_lock_wait_timeout` of 1 s, and short
+/// enough for a second attempt where the reply to the first is lost.
+const ATTEMPT_DEADLINE: Duration = Duration::from_millis(1_900);
+/// After this long no further attempt is begun: it could not end in time.
+const LAST_ATTEMPT: Duration = Duration::from_millis(2_050);
 /// How often a call is made before its error is the answer.
-const ATTEMPTS: u32 = 4;
+const ATTEMPTS: u32 = 5;
 
 /// What to connect with, and the connection while there is one.
 pub struct Database {
@@ -63,11 +66,16 @@ impl Database {
         &self,
         query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
     ) -> Result<Vec<MySqlRow>, Error> {
-        let mut attempts = 0;
+        let started = Instant::now();
+        let mut attempts = 1;
         let rows = loop {
-            attempts += 1;
             match self.attempt(query()).await {
-                Err(error) if error.is_passing() && attempts < ATTEMPTS => sleep(jitter(attempts)).await,
+                Err(error)
+                    if error.is_passing() && attempts < ATTEMPTS && started.elapsed() < LAST_ATTEMPT =>
+                {
+                    sleep(jitter(attempts)).await;
+                    attempts += 1;
+                }
                 result => break result?,
             }
         };
@@ -130,8 +138,8 @@ fn jitter(attempts: u32) -> Duration {
 /// settings, and they would cost a round trip.
 pub(crate) fn options_from_env(name: &'static str) -> Result<MySqlConnectOptions, SettingError> {
     let url = env::var(name).map_err(|_| SettingError { name, problem: "is not set" })?;
-    let options: MySqlConnectOptions =
-        url.parse().map_err(|_| SettingError { name, problem: "is not a URL of a MySQL database" })?;
+    let parsed = if url.starts_with("mysql://") { url.parse().ok() } else { None };
+    let options: MySqlConnectOptions = parsed.ok_or(SettingError { name, problem: "is no mysql:// URL" })?;
     if options.get_database().is_none_or(str::is_empty) {
         return Err(SettingError { name, problem: "names no database" });
     }

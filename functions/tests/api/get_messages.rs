@@ -4,23 +4,6 @@ use serde_json::json;
 
 use crate::support::{Service, bad_input};
 
-/// Alice and Bob, with `count` messages between them.
-fn with_messages(service: &Service, count: u32) {
-    service.database.execute(
-        "INSERT INTO conversations (conversation_id, first_user, second_user, last_id, last_time)
-         VALUES (1, 'alice', 'bob', 0, UTC_TIMESTAMP(6))",
-    );
-    let values: Vec<_> = (1..=count)
-        .map(|id| {
-            format!(
-                "(1, {id}, 'alice', 'bob', 'message {id}', UTC_TIMESTAMP(6), UNHEX(LPAD(HEX({id}), 32, '0')))"
-            )
-        })
-        .collect();
-    service.database.execute(&format!("INSERT INTO messages VALUES {}", values.join(",")));
-    service.database.execute(&format!("UPDATE conversations SET last_id = {count}"));
-}
-
 fn ids(range: std::ops::RangeInclusive<i64>) -> Vec<i64> {
     range.collect()
 }
@@ -29,7 +12,7 @@ fn ids(range: std::ops::RangeInclusive<i64>) -> Vec<i64> {
 fn without_a_cursor_the_newest_messages_are_answered() {
     let service = Service::start();
     let (alice, bob) = (service.session("alice"), service.session("bob"));
-    with_messages(&service, 260);
+    service.database.fill("alice", "bob", 260);
     assert_eq!(alice.ids("bob", json!({})), (ids(211..=260), true), "50 unless told");
     assert_eq!(bob.ids("alice", json!({"limit": 200})), (ids(61..=260), true));
     assert_eq!(bob.ids("Alice", json!({"limit": 1})), (vec![260], true));
@@ -42,7 +25,7 @@ fn without_a_cursor_the_newest_messages_are_answered() {
 fn before_pages_backwards() {
     let service = Service::start();
     let (alice, _) = (service.session("alice"), service.session("bob"));
-    with_messages(&service, 25);
+    service.database.fill("alice", "bob", 25);
     for (before, limit, expected, more) in [
         (26, 10, ids(16..=25), true),
         (16, 10, ids(6..=15), true),
@@ -65,7 +48,7 @@ fn before_pages_backwards() {
 fn after_pages_forwards() {
     let service = Service::start();
     let (alice, _) = (service.session("alice"), service.session("bob"));
-    with_messages(&service, 25);
+    service.database.fill("alice", "bob", 25);
     for (after, limit, expected, more) in [
         (0, 10, ids(1..=10), true),
         (10, 10, ids(11..=20), true),
@@ -124,7 +107,7 @@ fn nobody_reads_a_conversation_of_others() {
 fn a_page_of_long_messages_ends_early_and_says_so() {
     let service = Service::start();
     let (alice, _) = (service.session("alice"), service.session("bob"));
-    with_messages(&service, 100);
+    service.database.fill("alice", "bob", 100);
     // 32 of the longest messages have 512 KiB; escaped as JSON each byte becomes six.
     service.database.execute("UPDATE messages SET message = REPEAT(CHAR(1 USING utf8mb4), 16384)");
     assert_eq!(alice.ids("bob", json!({"after": 0, "limit": 200})), (ids(1..=32), true));

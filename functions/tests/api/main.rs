@@ -2,9 +2,15 @@
 
 mod support;
 
+mod connection;
 mod create_user;
 mod get_messages;
 mod get_users;
 mod login;
 mod logout;
+mod logs;
+mod migrate;
+mod privileges;
+mod races;
+mod round_trips;
 mod send_message;

@@ -1,7 +1,6 @@
 //! A fresh database for each test, and for some a server of their own.
 
 use std::env;
-use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection, Row};
+use tokio::runtime::Runtime;
 
 use super::lambda::binary;
 
@@ -49,6 +49,17 @@ impl Database {
         self.admin.to_url_lossy().to_string()
     }
 
+    /// The URL of `user`.
+    pub fn url_of(&self, user: &str, password: &str) -> String {
+        self.admin.clone().username(user).password(password).to_url_lossy().to_string()
+    }
+
+    /// Creates the database without migrating it.
+    pub fn create_database(&self) {
+        let name = &self.name;
+        rows(&self.admin.clone().database("information_schema"), &format!("CREATE DATABASE {name}")).unwrap();
+    }
+
     /// Runs the migrate binary.
     pub fn migrate(&self) -> std::process::Output {
         Command::new(binary("migrate"))
@@ -62,6 +73,47 @@ impl Database {
     /// The rows of a query, as the user to whom everything is allowed.
     pub fn rows(&self, sql: &str) -> Vec<MySqlRow> {
         rows(&self.admin, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// Ends the functions' statements or connections that are at work, as `kill` says; returns how many.
+    pub fn kill_busy(&self, kill: &str) -> usize {
+        let busy = self.functions_connections().into_iter().filter(|(_, command)| command != "Sleep");
+        busy.filter(|(id, _)| rows(&self.admin, &format!("{kill} {id}")).is_ok()).count()
+    }
+
+    /// Cuts the functions' connections.
+    pub fn kill_connections(&self) {
+        for (id, _) in self.functions_connections() {
+            self.execute(&format!("KILL {id}"));
+        }
+    }
+
+    /// The connections of the functions' user: their ids, and what they are at.
+    fn functions_connections(&self) -> Vec<(i64, String)> {
+        // The views of this list fail on MySQL where a statement holds binary values.
+        let all = self.rows("SHOW PROCESSLIST");
+        let ours = all
+            .iter()
+            .filter(|row| row.try_get_unchecked::<String, _>(1).is_ok_and(|user| user == self.name));
+        ours.map(|row| (row.try_get_unchecked(0).unwrap(), row.try_get_unchecked(4).unwrap())).collect()
+    }
+
+    /// Runs `sql` in a transaction that stays open until the result is dropped.
+    pub fn lock(&self, sql: &str) -> OpenConnection {
+        let mut lock = OpenConnection::open(&self.admin).unwrap();
+        lock.execute("BEGIN");
+        lock.execute(sql);
+        lock
+    }
+
+    /// A connection of the functions' user, where the server has room for it.
+    pub fn connect_as_functions(&self) -> Option<OpenConnection> {
+        OpenConnection::open(&self.functions_url.parse().unwrap()).ok()
+    }
+
+    /// The name of the database, and of the functions' user.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The integer that a query answers.
@@ -83,6 +135,22 @@ impl Database {
         }
     }
 
+    /// Gives a conversation that has none yet `count` messages from its first user, in the order of the
+    /// names, to its second.
+    pub fn fill(&self, first: &str, second: &str, count: u32) {
+        self.execute(&format!(
+            "INSERT INTO conversations (first_user, second_user, last_id, last_time)
+             VALUES ('{first}', '{second}', {count}, UTC_TIMESTAMP(6))"
+        ));
+        let conversation = self.number("SELECT MAX(conversation_id) FROM conversations");
+        let message = |id| {
+            let key = format!("UNHEX('{conversation:016x}{id:016x}')");
+            format!("({conversation}, {id}, '{first}', '{second}', 'message {id}', UTC_TIMESTAMP(6), {key})")
+        };
+        let messages: Vec<_> = (1..=count).map(message).collect();
+        self.execute(&format!("INSERT INTO messages VALUES {}", messages.join(",")));
+    }
+
     /// Everything in the tables, for telling whether anything was written.
     pub fn contents(&self) -> Vec<i64> {
         ["users", "sessions", "login_attempts", "conversations", "messages"]
@@ -100,8 +168,34 @@ impl Drop for Database {
     }
 }
 
+/// A connection that is closed when it is dropped.
+pub struct OpenConnection {
+    runtime: Runtime,
+    connection: Option<MySqlConnection>,
+}
+
+impl OpenConnection {
+    fn open(options: &MySqlConnectOptions) -> Result<Self, sqlx::Error> {
+        let runtime = runtime();
+        let connection = Some(runtime.block_on(options.connect())?);
+        Ok(Self { runtime, connection })
+    }
+
+    fn execute(&mut self, sql: &str) {
+        self.runtime.block_on(self.connection.as_mut().unwrap().execute(sql)).unwrap();
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.runtime.block_on(connection.close()).ok();
+        }
+    }
+}
+
 fn rows(options: &MySqlConnectOptions, sql: &str) -> Result<Vec<MySqlRow>, sqlx::Error> {
-    wait(async {
+    runtime().block_on(async {
         let mut connection: MySqlConnection = options.connect().await?;
         let rows = connection.fetch_all(sql).await?;
         connection.close().await?;
@@ -109,8 +203,8 @@ fn rows(options: &MySqlConnectOptions, sql: &str) -> Result<Vec<MySqlRow>, sqlx:
     })
 }
 
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
 /// A server of the test's own, for what would disturb others: counters, settings, restarts.

@@ -1,0 +1,40 @@
+//! Puts two users with published passwords and tokens into the database of `DATABASE_URL`, for trying the
+//! service out. Never for a database that others can reach.
+
+use functions::Error;
+use shared::database::Database;
+use shared::session::Token;
+use shared::user::{self, CREATE_USER, Password, Username};
+use sqlx::{Connection, MySqlConnection};
+
+/// Name, password and tokens. The events use the tokens; one of Alice's is for `events/logout.json` to end.
+const USERS: [(&str, &str, &[&str]); 2] = [
+    (
+        "alice",
+        "white rabbit 1865",
+        &["demo-token-alice-AAAAAAAAAAAAAAAAAAAAAAAAAA", "demo-token-alice-to-be-ended-by-logout-AAAA"],
+    ),
+    ("bob", "fix it: yes we can", &["demo-token-bob-AAAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
+];
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let database = Database::open(&[CREATE_USER]).await?;
+    let mut connection = MySqlConnection::connect(&std::env::var("DATABASE_URL")?).await?;
+    for (username, password, tokens) in USERS {
+        let hash = Password::parse(password)?.hash();
+        match user::create_user(&database, &Username::parse(username)?, &hash).await {
+            Ok(_) | Err(shared::Error::UsernameTaken) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for token in tokens {
+            let insert = "INSERT INTO sessions (token, username, created, expires)
+                          VALUES (?, ?, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) + INTERVAL 30 DAY)
+                          ON DUPLICATE KEY UPDATE expires = VALUES(expires)";
+            sqlx::query(insert).bind(Token::parse(token)?.hash()).bind(username).execute(&mut connection).await?;
+        }
+        let update = "UPDATE users SET logged_in = UTC_TIMESTAMP(6) + INTERVAL 30 DAY WHERE username = ?";
+        sqlx::query(update).bind(username).execute(&mut connection).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! The connection holder: what it keeps, what it drops, what it tries again.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::service::PASSWORD;
+use crate::support::{Answer, Database, Mode, OwnServer, Proxy, Service};
+
+/// Every answer has to come within this time of the handler's start.
+const PROMISED: Duration = Duration::from_secs(5);
+
+/// A service with a user Alice whose functions reach the database through a proxy.
+fn behind_a_proxy() -> (Service, Proxy, String) {
+    let service = Service::start();
+    let token = service.session("alice").token;
+    let Service { database, .. } = service;
+    let proxy = Proxy::start(&database.functions_url);
+    let url = proxy.url(&database.functions_url);
+    (Service::on(database).through(url), proxy, token)
+}
+
+fn send(service: &Service, token: &str, message: &str) -> Answer {
+    let body = serde_json::json!({"sender": "alice", "receiver": "alice", "message": message});
+    service.send_message().token(token).json(body).send()
+}
+
+fn assert_unavailable(answer: &Answer) {
+    assert_eq!((answer.status, answer.code()), (503, "UNAVAILABLE"), "{}", answer.body);
+    let seconds: u32 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=30).contains(&seconds));
+    let text = answer.body.to_string().to_lowercase();
+    for secret in ["sql", "127.0.0.1", "connection", "chat_", "proxy"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
+
+fn stored(service: &Service) -> i64 {
+    service.database.number("SELECT COUNT(*) FROM messages")
+}
+
+#[test]
+fn one_connection_serves_all_requests_of_an_environment() {
+    let (service, proxy, token) = behind_a_proxy();
+    for _ in 0..20 {
+        assert_eq!(send(&service, &token, "hello").status, 201);
+    }
+    assert_eq!(proxy.connections(), 1);
+}
+
+#[test]
+fn refusals_keep_the_connection() {
+    let (service, proxy, token) = behind_a_proxy();
+    let alice_to_nobody = serde_json::json!({"sender": "alice", "receiver": "nobody", "message": "x"});
+    for _ in 0..5 {
+        service.send_message().token(&token).json(alice_to_nobody.clone()).expect(404);
+    }
+    assert_eq!(proxy.connections(), 1);
+}
+
+#[test]
+fn a_function_started_without_a_database_serves_once_it_is_there() {
+    let (service, proxy, token) = behind_a_proxy();
+    proxy.set(Mode::Refuse);
+    for _ in 0..3 {
+        let start = Instant::now();
+        assert_unavailable(&send(&service, &token, "hello"));
+        assert!(start.elapsed() < PROMISED);
+    }
+    proxy.set(Mode::Forward);
+    assert_eq!(send(&service, &token, "hello").status, 201);
+    assert_eq!(stored(&service), 1);
+}
+
+#[test]
+fn a_connection_that_was_cut_is_replaced_within_the_request() {
+    let (service, proxy, token) = behind_a_proxy();
+    assert_eq!(send(&service, &token, "1").status, 201);
+    proxy.set(Mode::Refuse);
+    proxy.set(Mode::Forward);
+    assert_eq!(send(&service, &token, "2").status, 201);
+    assert_eq!((stored(&service), proxy.connections()), (2, 2));
+}
+
+#[test]
+fn a_connection_that_was_killed_is_replaced_within_the_request() {
+    let (service, proxy, token) = behind_a_proxy();
+    for message in ["1", "2", "3"] {
+        assert_eq!(send(&service, &token, message).status, 201);
+        service.database.kill_connections();
+    }
+    assert_eq!((stored(&service), proxy.connections()), (3, 3));
+}
+
+#[test]
+fn a_send_whose_reply_is_lost_is_stored_once_and_answered() {
+    let (service, proxy, token) = behind_a_proxy();
+    assert_eq!(send(&service, &token, "1").status, 201);
+    proxy.set(Mode::SwallowReplies);
+    let start = Instant::now();
+    let answer = send(&service, &token, "2");
+    assert_eq!((answer.status, answer.body["id"].as_i64()), (201, Some(2)));
+    assert!(start.elapsed() < PROMISED);
+    assert!(proxy.swallowed() > 0, "the first reply was lost");
+    assert_eq!((stored(&service), proxy.connections()), (2, 2));
+}
+
+#[test]
+fn a_login_whose_reply_is_lost_opens_one_session() {
+    let (service, proxy, _) = behind_a_proxy();
+    service.log_in("alice");
+    let before = service.database.number("SELECT COUNT(*) FROM sessions");
+    proxy.set(Mode::SwallowReplies);
+    service.log_in("alice");
+    assert!(proxy.swallowed() > 0);
+    assert_eq!(service.database.number("SELECT COUNT(*) FROM sessions"), before + 1);
+}
+
+#[test]
+fn a_database_that_does_not_answer_is_a_503_in_time_and_service_resumes() {
+    let (service, proxy, token) = behind_a_proxy();
+    assert_eq!(send(&service, &token, "1").status, 201);
+    proxy.set(Mode::Stall);
+    for _ in 0..2 {
+        let start = Instant::now();
+        assert_unavailable(&send(&service, &token, "2"));
+        assert!(start.elapsed() < PROMISED, "{:?}", start.elapsed());
+    }
+    let start = Instant::now();
+    let body = serde_json::json!({"username": "alice", "password": PASSWORD});
+    assert_unavailable(&service.login().json(body).send());
+    assert!(start.elapsed() < PROMISED, "two calls share the time of one request");
+    proxy.set(Mode::Forward);
+    assert_eq!(send(&service, &token, "3").status, 201);
+}
+
+#[test]
+fn a_conversation_locked_by_another_session_is_a_503_in_time_and_the_send_can_be_repeated() {
+    let (service, proxy, token) = behind_a_proxy();
+    assert_eq!(send(&service, &token, "1").status, 201);
+    let body = serde_json::json!({"sender": "alice", "receiver": "alice", "message": "2"});
+    let call = || service.send_message().token(&token).json(body.clone()).header("Idempotency-Key", "2");
+    let lock = service.database.lock("SELECT last_id FROM conversations FOR UPDATE");
+    let start = Instant::now();
+    assert_unavailable(&call().send());
+    assert!(start.elapsed() < PROMISED, "{:?}", start.elapsed());
+    drop(lock);
+    assert_eq!(call().expect(201).body["id"], 2);
+    assert_eq!(call().expect(201).body["id"], 2);
+    assert_eq!(stored(&service), 2);
+    assert!(proxy.connections() <= 3, "hardly a reason to drop the connection");
+}
+
+#[test]
+fn a_short_lock_is_waited_for() {
+    let (service, _, token) = behind_a_proxy();
+    assert_eq!(send(&service, &token, "1").status, 201);
+    let lock = service.database.lock("SELECT last_id FROM conversations FOR UPDATE");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(1_500));
+            drop(lock);
+        });
+        assert_eq!(send(&service, &token, "2").status, 201);
+    });
+}
+
+#[test]
+fn a_connection_that_idled_for_too_long_is_not_used() {
+    let server = OwnServer::start("--wait-timeout=2");
+    let service = Service::on(Database::on(&server.url));
+    let token = service.session("alice").token;
+    assert_eq!(send(&service, &token, "1").status, 201);
+    thread::sleep(Duration::from_millis(3_500));
+    assert_eq!(send(&service, &token, "2").status, 201);
+}
+
+#[test]
+fn a_server_that_is_full_is_a_503_and_service_resumes() {
+    let server = OwnServer::start("--max-connections=151");
+    let service = Service::on(Database::on(&server.url));
+    let token = service.session("alice").token;
+    service.database.execute("SET GLOBAL max_connections = 10");
+    let taken: Vec<_> = (0..12).map_while(|_| service.database.connect_as_functions()).collect();
+    assert!(taken.len() < 12, "the server is full");
+    assert_unavailable(&service.get_users().token(&token).query("limit=1").send());
+    drop(taken);
+    thread::sleep(Duration::from_millis(500));
+    service.get_users().token(&token).expect(200);
+}

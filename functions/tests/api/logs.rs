@@ -1,0 +1,74 @@
+//! Promise 7: every line of a log is one JSON object, and no secret is in any.
+
+use serde_json::{Value, json};
+
+use crate::support::service::REQUEST_ID;
+use crate::support::{Mode, Proxy, Service};
+
+const PASSWORD: &str = "canary-password-4711";
+const MESSAGE: &str = "canary-message-4711";
+const KEY: &str = "canary-key-4711";
+
+#[test]
+fn no_password_token_or_message_is_logged_and_every_line_is_json() {
+    let service = Service::start();
+    let proxy = Proxy::start(&service.database.functions_url);
+    let url = proxy.url(&service.database.functions_url);
+    let service = service.through(url);
+
+    let credentials = json!({"username": "alice", "password": PASSWORD});
+    service.create_user().json(credentials.clone()).expect(201);
+    service.create_user().json(credentials.clone()).expect(409);
+    service.create_user().json(json!({"username": PASSWORD, "password": PASSWORD})).expect(400);
+    let login = service.login().json(credentials.clone()).expect(200);
+    let token = login.body["token"].as_str().unwrap();
+    service.login().json(json!({"username": "alice", "password": format!("{PASSWORD}!")})).expect(401);
+
+    let message = json!({"sender": "alice", "receiver": "alice", "message": MESSAGE});
+    let send = || service.send_message().token(token).header("Idempotency-Key", KEY);
+    send().json(message.clone()).expect(201);
+    send()
+        .json(json!({"sender": "alice", "receiver": "alice", "message": format!("{MESSAGE}!")}))
+        .expect(422);
+    send().json(json!({"sender": "alice", "receiver": "alice", "message": [MESSAGE]})).expect(400);
+    send()
+        .json(json!({"sender": "alice", "receiver": "alice", "message": MESSAGE, MESSAGE: MESSAGE}))
+        .expect(400);
+    send().header("Content-Type", "application/json").raw(format!("{{\"message\": {MESSAGE}}}")).expect(400);
+    send().header("Content-Type", "application/json").raw(json!(MESSAGE).to_string()).expect(400);
+    send().header("Content-Type", MESSAGE).raw(MESSAGE).expect(415);
+    send().query(&format!("token={token}&{token}={MESSAGE}")).json(message.clone()).expect(400);
+    service.get_messages().token(token).json(json!({"sender": "alice", "receiver": "alice"})).expect(200);
+    service.get_users().token(token).expect(200);
+    service.get_users().token(token).query(&format!("after={MESSAGE}%0a")).expect(400);
+
+    proxy.set(Mode::Refuse);
+    service.login().json(credentials.clone()).expect(503);
+    service.create_user().json(json!({"username": "bob", "password": PASSWORD})).expect(503);
+    send().json(message).expect(503);
+    proxy.set(Mode::Forward);
+    service.logout().token(token).json(json!({"username": "alice"})).expect(200);
+    service.logout().token(token).json(json!({"username": "alice"})).expect(401);
+
+    let log = service.logs();
+    for secret in [PASSWORD, MESSAGE, KEY, token, "p@ss'wörd", "p%40ss"] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert!(lines.iter().all(Value::is_object));
+    let requests: Vec<_> = lines.iter().filter(|line| line.get("operation").is_some()).collect();
+    assert_eq!(requests.len(), 21, "one line a request: {log}");
+    for line in &requests {
+        let (operation, outcome) = (line["operation"].as_str().unwrap(), line["outcome"].as_str().unwrap());
+        assert_eq!(line["message"], format!("{operation} {outcome}"));
+        assert_eq!(line["request_id"], REQUEST_ID);
+        assert!(line["duration_ms"].as_f64().is_some_and(|duration| duration > 0.0));
+        assert!(line["status"].as_u64().is_some_and(|status| (200..600).contains(&status)));
+    }
+    let unavailable: Vec<_> = requests.iter().filter(|line| line["outcome"] == "UNAVAILABLE").collect();
+    assert_eq!(unavailable.len(), 3);
+    for line in unavailable {
+        assert_eq!(line["level"], "ERROR");
+        assert!(line["cause"].as_str().is_some_and(|cause| cause.starts_with("connection")), "{line}");
+    }
+}

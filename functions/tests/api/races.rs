@@ -1,0 +1,125 @@
+//! Promises 1 to 3 under every race that one conversation can have, with statements and connections killed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::json;
+use sqlx::Row;
+
+use crate::support::{Service, Session};
+
+const WRITERS: usize = 16;
+const ROUNDS: usize = 60;
+
+/// What a writer sends in a round: most keys are used by several writers at once.
+fn send(sessions: &[Session<'_>], writer: usize, round: usize) -> (String, String, String) {
+    let pair = |n: usize| (sessions[n % 2].username.clone(), sessions[(n + 1) % 2].username.clone());
+    match writer % 4 {
+        // One key for several writers, in one direction of one conversation.
+        0 => (pair(0).0, pair(0).1, format!("shared-{round}")),
+        // Both directions, each writer with keys of its own.
+        1 => (pair(writer / 4).0, pair(writer / 4).1, format!("own-{writer}-{round}")),
+        // First messages: a conversation that is new in each round.
+        2 => (pair(writer / 4).0, format!("friend{round}"), format!("first-{}-{round}", writer / 4)),
+        // One key in several conversations: the first one has it.
+        _ => (pair(0).0, sessions[writer / 4 % 3].username.clone(), format!("across-{round}")),
+    }
+}
+
+fn hammer(kill: Option<&str>) {
+    let service = Service::start().environments(WRITERS);
+    let sessions = ["alice", "bob", "carol"].map(|name| service.session(name));
+    let friends: Vec<_> = (0..ROUNDS).map(|n| format!("('friend{n}', 'none')")).collect();
+    service.database.execute(&format!("INSERT INTO users (username, password) VALUES {}", friends.join(",")));
+
+    // What was acknowledged: the key of a sender, and the message's receiver and id.
+    let acknowledged: Mutex<HashMap<(String, String), HashSet<(String, i64)>>> = Mutex::default();
+    let (unavailable, kills, done) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let killer = scope.spawn(|| {
+            let Some(kill) = kill else { return };
+            while !done.load(Ordering::SeqCst) {
+                kills.fetch_add(service.database.kill_busy(kill), Ordering::SeqCst);
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let (sessions, acknowledged, unavailable) = (&sessions, &acknowledged, &unavailable);
+                scope.spawn(move || {
+                    for round in 0..ROUNDS {
+                        let (sender, receiver, key) = send(sessions, writer, round);
+                        let session = sessions.iter().find(|session| session.username == sender).unwrap();
+                        let call = session.message(&receiver, &key).header("Idempotency-Key", &key);
+                        let answer = loop {
+                            let answer = call.clone().send();
+                            if answer.status != 503 || kill.is_none() {
+                                break answer;
+                            }
+                            unavailable.fetch_add(1, Ordering::SeqCst);
+                        };
+                        match answer.status {
+                            201 => {
+                                let id = answer.body["id"].as_i64().unwrap();
+                                acknowledged
+                                    .lock()
+                                    .unwrap()
+                                    .entry((sender, key))
+                                    .or_default()
+                                    .insert((receiver, id));
+                            }
+                            422 => assert!(key.starts_with("across"), "{}", answer.body),
+                            _ => panic!("{}", answer.body),
+                        }
+                    }
+                })
+            })
+            .collect();
+        let results: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
+        done.store(true, Ordering::SeqCst);
+        killer.join().unwrap();
+        results.into_iter().for_each(|result| result.unwrap());
+    });
+
+    assert_eq!(kills.load(Ordering::SeqCst) > 0, kill.is_some(), "the faults took place");
+    let database = &service.database;
+    let gaps = "SELECT COUNT(*) FROM conversations c LEFT JOIN
+                (SELECT conversation_id, COUNT(*) n, MIN(id) first, MAX(id) last FROM messages GROUP BY conversation_id) m
+                USING (conversation_id)
+                WHERE NOT COALESCE(first = 1 AND last = n AND last_id = n, last_id = 0)";
+    assert_eq!(database.number(gaps), 0, "ids are 1, 2, 3 … in every conversation");
+    let mut stored = HashMap::new();
+    for row in database.rows("SELECT sender, receiver, message, id FROM messages") {
+        let (sender, receiver, key): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+        let twice = stored.insert((sender, key), HashSet::from([(receiver, row.get::<i64, _>(3))]));
+        assert!(twice.is_none(), "one message for a key");
+    }
+    assert_eq!(stored, acknowledged.into_inner().unwrap(), "what was acknowledged is what is stored");
+    let newest = sessions[0].page("bob", json!({"limit": 1})).expect(200).body;
+    println!(
+        "{} sends of {} messages, newest id {}, {} kills, {} answers 503",
+        WRITERS * ROUNDS,
+        stored.len(),
+        newest["messages"][0]["id"],
+        kills.into_inner(),
+        unavailable.into_inner(),
+    );
+}
+
+#[test]
+fn no_race_reaches_a_caller_stores_twice_or_leaves_a_gap() {
+    hammer(None);
+}
+
+#[test]
+fn killed_statements_lose_nothing_store_nothing_twice_and_leave_no_gap() {
+    hammer(Some("KILL QUERY"));
+}
+
+#[test]
+fn killed_connections_lose_nothing_store_nothing_twice_and_leave_no_gap() {
+    hammer(Some("KILL"));
+}

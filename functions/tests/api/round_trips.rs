@@ -1,0 +1,74 @@
+//! Promise 5: one round trip a request, and a page of history that costs the same in every conversation.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use crate::support::{Database, OwnServer, Service};
+
+/// The server's counters of the statements that clients send, and of the rows that handlers read.
+type Counters = BTreeMap<String, i64>;
+
+const STATEMENTS: &str =
+    "'Questions', 'Com_stmt_prepare', 'Com_stmt_execute', 'Com_call_procedure', 'Connections'";
+
+fn counters(service: &Service, which: &str) -> Counters {
+    use sqlx::Row;
+    let rows = service.database.rows(&format!("SHOW GLOBAL STATUS WHERE Variable_name {which}"));
+    rows.iter()
+        .map(|row| {
+            let value: String = row.try_get_unchecked(1).unwrap();
+            (row.try_get_unchecked(0).unwrap(), value.parse().unwrap())
+        })
+        .collect()
+}
+
+/// By how much the counters rise while `work` is done, without what it takes to look at them.
+fn counted(service: &Service, which: &str, work: impl Fn()) -> Counters {
+    let rise = |work: &dyn Fn()| -> Counters {
+        let before = counters(service, which);
+        work();
+        let after = counters(service, which);
+        after.into_iter().map(|(name, value)| (name.clone(), value - before[&name])).collect()
+    };
+    let looking = rise(&|| ());
+    rise(&work).into_iter().map(|(name, value)| (name.clone(), value - looking[&name])).collect()
+}
+
+fn assert_one_round_trip(service: &Service, operation: &str, work: impl Fn()) {
+    work();
+    let rose = counted(service, &format!("IN ({STATEMENTS})"), || (0..50).for_each(|_| work()));
+    println!("50 × {operation}: {rose:?}");
+    assert_eq!(rose["Questions"], 50, "{operation}");
+    assert_eq!(rose["Com_stmt_prepare"], 0, "{operation}");
+    assert_eq!(rose["Connections"], 0, "{operation}");
+}
+
+#[test]
+fn hot_paths_take_one_round_trip_and_a_page_reads_only_its_own_rows() {
+    let server = OwnServer::start("");
+    let service = Service::on(Database::on(&server.url));
+    let alice = service.session("alice");
+    service.session("bob");
+    service.database.fill("alice", "bob", 100);
+    service.database.fill("alice", "carol", 10_000);
+    service.database.execute("ANALYZE TABLE users, sessions, conversations, messages");
+
+    assert_one_round_trip(&service, "SendMessage", || drop(alice.message("bob", "hello").expect(201)));
+    assert_one_round_trip(&service, "GetMessages", || drop(alice.page("carol", json!({})).expect(200)));
+    assert_one_round_trip(&service, "GetUsers", || drop(service.get_users().token(&alice.token).expect(200)));
+
+    for (other, cursor) in [
+        ("bob", json!({})),
+        ("carol", json!({})),
+        ("carol", json!({"before": 5_000})),
+        ("carol", json!({"after": 5_000})),
+        ("carol", json!({"after": 0})),
+    ] {
+        let read =
+            counted(&service, "LIKE 'Handler_read%'", || drop(alice.page(other, cursor.clone()).expect(200)));
+        let rows: i64 = read.values().sum();
+        println!("a page of 50 with {other}, {cursor}: {rows} reads, {read:?}");
+        assert!((50..=55).contains(&rows), "{read:?}");
+    }
+}

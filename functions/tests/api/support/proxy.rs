@@ -1,0 +1,116 @@
+//! A TCP proxy between a function and the database, for making faults.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+
+/// What happens to the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// They arrive.
+    Forward,
+    /// New connections are closed at once, and open ones are cut.
+    Refuse,
+    /// They wait until the mode changes.
+    Stall,
+    /// What the server says is lost, for ever on the connections that exist; new ones work.
+    SwallowReplies,
+}
+
+struct State {
+    mode: Mutex<Mode>,
+    changed: Condvar,
+    open: Mutex<Vec<TcpStream>>,
+    accepted: AtomicUsize,
+    swallowed: AtomicUsize,
+}
+
+/// The proxy. It lives as long as the test's process.
+pub struct Proxy {
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+impl Proxy {
+    /// A proxy in front of the server of `url`.
+    pub fn start(url: &str) -> Self {
+        let options: sqlx::mysql::MySqlConnectOptions = url.parse().unwrap();
+        let server = format!("{}:{}", options.get_host(), options.get_port());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(State {
+            mode: Mutex::new(Mode::Forward),
+            changed: Condvar::new(),
+            open: Mutex::default(),
+            accepted: AtomicUsize::new(0),
+            swallowed: AtomicUsize::new(0),
+        });
+        thread::spawn({
+            let state = Arc::clone(&state);
+            move || listener.incoming().for_each(|client| accept(&state, client.unwrap(), &server))
+        });
+        Self { address, state }
+    }
+
+    /// `url`, by way of this proxy.
+    pub fn url(&self, url: &str) -> String {
+        let options: sqlx::mysql::MySqlConnectOptions = url.parse().unwrap();
+        let from = format!("{}:{}", options.get_host(), options.get_port());
+        url.replace(&from, &self.address.to_string())
+    }
+
+    /// Changes what happens from now on.
+    pub fn set(&self, mode: Mode) {
+        *self.state.mode.lock().unwrap() = mode;
+        self.state.changed.notify_all();
+        if mode == Mode::Refuse {
+            for stream in self.state.open.lock().unwrap().drain(..) {
+                stream.shutdown(Shutdown::Both).ok();
+            }
+        }
+    }
+
+    /// How many connections have been made.
+    pub fn connections(&self) -> usize {
+        self.state.accepted.load(Ordering::SeqCst)
+    }
+
+    /// How many pieces of replies have been lost.
+    pub fn swallowed(&self) -> usize {
+        self.state.swallowed.load(Ordering::SeqCst)
+    }
+}
+
+fn accept(state: &Arc<State>, client: TcpStream, server: &str) {
+    if *state.mode.lock().unwrap() == Mode::Refuse {
+        return;
+    }
+    state.accepted.fetch_add(1, Ordering::SeqCst);
+    let server = TcpStream::connect(server).unwrap();
+    for stream in [&client, &server] {
+        stream.set_nodelay(true).unwrap();
+        state.open.lock().unwrap().push(stream.try_clone().unwrap());
+    }
+    let fresh = *state.mode.lock().unwrap() == Mode::SwallowReplies;
+    let pipes = [(client.try_clone().unwrap(), server.try_clone().unwrap(), false), (server, client, !fresh)];
+    for (from, to, swallows) in pipes {
+        let state = Arc::clone(state);
+        thread::spawn(move || pump(&state, from, to, swallows));
+    }
+}
+
+fn pump(state: &State, mut from: TcpStream, mut to: TcpStream, swallows: bool) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let mode = state.mode.lock().unwrap();
+        let mode = *state.changed.wait_while(mode, |mode| *mode == Mode::Stall).unwrap();
+        if swallows && mode == Mode::SwallowReplies {
+            state.swallowed.fetch_add(1, Ordering::SeqCst);
+        } else if to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    to.shutdown(Shutdown::Both).ok();
+}
