@@ -3,8 +3,8 @@
 
 use functions::Error;
 use shared::database::Database;
-use shared::session::Token;
-use shared::user::{self, CREATE_USER, Password, Username};
+use shared::token::Token;
+use shared::user::{self, CREATE_USER, Password};
 use sqlx::{Connection, MySqlConnection};
 
 /// Name, password and tokens. The events use the tokens; one of Alice's is for `events/logout.json` to end.
@@ -22,8 +22,8 @@ async fn main() -> Result<(), Error> {
     let database = Database::open(&[CREATE_USER]).await?;
     let mut connection = MySqlConnection::connect(&std::env::var("DATABASE_URL")?).await?;
     for (username, password, tokens) in USERS {
-        let hash = Password::parse(password)?.hash();
-        match user::create_user(&database, &Username::parse(username)?, &hash).await {
+        let hash = password.parse::<Password>()?.hash();
+        match user::create_user(&database, &username.parse()?, &hash).await {
             Ok(_) | Err(shared::Error::UsernameTaken) => {}
             Err(error) => return Err(error.into()),
         }
@@ -31,7 +31,11 @@ async fn main() -> Result<(), Error> {
             let insert = "INSERT INTO sessions (token, username, created, expires)
                           VALUES (?, ?, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) + INTERVAL 30 DAY)
                           ON DUPLICATE KEY UPDATE expires = VALUES(expires)";
-            sqlx::query(insert).bind(Token::parse(token)?.hash()).bind(username).execute(&mut connection).await?;
+            sqlx::query(insert)
+                .bind(token.parse::<Token>()?.hash())
+                .bind(username)
+                .execute(&mut connection)
+                .await?;
         }
         let update = "UPDATE users SET logged_in = UTC_TIMESTAMP(6) + INTERVAL 30 DAY WHERE username = ?";
         sqlx::query(update).bind(username).execute(&mut connection).await?;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::str::FromStr;
 
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
@@ -9,6 +10,7 @@ use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use shared::message::{IdempotencyKey, Text};
+use shared::session::Scope;
 use shared::user::{Password, Username};
 use shared::{Bounded, Invalid};
 
@@ -27,52 +29,22 @@ pub struct Fault {
 }
 
 /// What a field can be read as.
-pub trait Value: Sized {
-    /// Its type in JSON, with an article; a query parameter or a header is text in any case.
+pub trait Value: FromStr<Err = Invalid> {
+    /// Its type in JSON, with an article. In a query string or a header everything is text.
     const JSON_TYPE: &'static str = "a string";
-
-    /// Reads the text of the field.
-    fn parse(text: &str) -> Result<Self, Invalid>;
 }
 
-impl Value for Username {
-    fn parse(text: &str) -> Result<Self, Invalid> {
-        Self::parse(text)
-    }
-}
-
-impl Value for Password {
-    fn parse(text: &str) -> Result<Self, Invalid> {
-        Self::parse(text)
-    }
-}
-
-impl Value for Text {
-    fn parse(text: &str) -> Result<Self, Invalid> {
-        Self::parse(text)
-    }
-}
-
-impl Value for IdempotencyKey {
-    fn parse(text: &str) -> Result<Self, Invalid> {
-        Self::parse(text)
-    }
-}
+impl Value for Username {}
+impl Value for Password {}
+impl Value for Text {}
+impl Value for IdempotencyKey {}
 
 impl<const MIN: i64, const MAX: i64> Value for Bounded<MIN, MAX> {
     const JSON_TYPE: &'static str = "a number";
-
-    fn parse(text: &str) -> Result<Self, Invalid> {
-        Self::parse(text)
-    }
 }
 
-impl Value for bool {
+impl Value for Scope {
     const JSON_TYPE: &'static str = "a boolean";
-
-    fn parse(text: &str) -> Result<Self, Invalid> {
-        text.parse().map_err(|_| "must be true or false".into())
-    }
 }
 
 /// The fields of one request, each taken out by its name; what is left over in the end is unknown.
@@ -143,7 +115,7 @@ impl<'a> Fields<'a> {
         if found.count() > 0 {
             return self.fault("DUPLICATE_FIELD", name, "is there more than once");
         }
-        match entry.value.parse() {
+        match entry.value.read() {
             Ok(value) => Some(Some(value)),
             Err((code, detail)) => self.fault(code, name, detail),
         }
@@ -154,9 +126,9 @@ impl<'a> Fields<'a> {
         let Some(value) = self.headers.get(name) else {
             return Some(None);
         };
-        match T::parse(&String::from_utf8_lossy(value.as_bytes())) {
+        match String::from_utf8_lossy(value.as_bytes()).parse() {
             Ok(value) => Some(Some(value)),
-            Err(invalid) => self.fault("INVALID_FIELD", name, invalid.0),
+            Err(Invalid(detail)) => self.fault("INVALID_FIELD", name, detail),
         }
     }
 
@@ -184,7 +156,7 @@ impl Entry<'_> {
 
 impl RawText<'_> {
     /// The value, or the code and detail of what is wrong with it.
-    fn parse<T: Value>(&self) -> Result<T, (&'static str, Cow<'static, str>)> {
+    fn read<T: Value>(&self) -> Result<T, (&'static str, Cow<'static, str>)> {
         let invalid = |detail: Cow<'static, str>| ("INVALID_FIELD", detail);
         let text = match self {
             Self::Parameter(text) => percent_decode_str(text)
@@ -200,7 +172,7 @@ impl RawText<'_> {
                 .map_err(|_| invalid("holds half of a surrogate pair, which is no character".into()))?,
             Self::Json(raw) => Cow::Borrowed(raw.get()),
         };
-        T::parse(&text).map_err(|error| invalid(error.0))
+        text.parse().map_err(|Invalid(detail)| invalid(detail))
     }
 }
 

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use lambda_runtime::LambdaEvent;
-use mime::Mime;
-use shared::session::{Source, Token};
+use shared::session::Source;
+use shared::token::Token;
 
 use crate::ApiError;
 use crate::fields::Fields;
@@ -42,7 +42,7 @@ impl Request {
         if !scheme.eq_ignore_ascii_case("Bearer") {
             return Err(ApiError::NoToken);
         }
-        Token::parse(token).map_err(|_| ApiError::NoToken)
+        token.parse().map_err(|_| ApiError::NoToken)
     }
 
     /// Where the request comes from, as API Gateway saw it: no header can claim another.
@@ -86,12 +86,18 @@ impl Request {
     }
 }
 
-/// Whether a `Content-Type` is JSON in UTF-8, the only encoding that RFC 8259 (section 8.1) knows.
+/// Whether a `Content-Type` (RFC 9110, section 8.3) is JSON in UTF-8, the only encoding that RFC 8259
+/// (section 8.1) knows.
 fn is_json(content_type: &str) -> bool {
-    content_type.parse().is_ok_and(|mime: Mime| {
-        mime.essence_str() == "application/json"
-            && mime.get_param("charset").is_none_or(|charset| charset == "utf-8")
-    })
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    let utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+            value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    };
+    media_type.eq_ignore_ascii_case("application/json") && parts.all(utf8)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //!
 //! Environment: `DATABASE_URL` (`mysql://user:password@host:port/database`).
 
+use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime};
 use std::{env, fmt, io};
 
@@ -13,7 +14,6 @@ use sqlx::mysql::{
 };
 use sqlx::query::Query;
 use sqlx::{ConnectOptions, Executor, Row};
-use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 use crate::{Error, random_bytes};
@@ -32,7 +32,7 @@ const ATTEMPTS: u32 = 5;
 pub struct Database {
     options: MySqlConnectOptions,
     statements: &'static [&'static str],
-    held: Mutex<Option<Held>>,
+    held: Cell<Option<Held>>,
 }
 
 /// An open connection between two calls.
@@ -48,10 +48,9 @@ impl Database {
     /// The database of `DATABASE_URL`. Connects at once and prepares `statements`, so that the first request
     /// need not; where that fails, the first request tries again.
     pub async fn open(statements: &'static [&'static str]) -> Result<Self, SettingError> {
-        let database =
-            Self { options: options_from_env("DATABASE_URL")?, statements, held: Mutex::default() };
+        let database = Self { options: options_from_env("DATABASE_URL")?, statements, held: Cell::default() };
         match database.connect().await {
-            Ok(connection) => *database.held.lock().await = Some(connection),
+            Ok(held) => database.held.set(Some(held)),
             Err(error) => tracing::warn!(%error, "no connection to the database yet"),
         }
         Ok(database)
@@ -87,7 +86,7 @@ impl Database {
 
     async fn attempt(&self, query: Query<'_, MySql, MySqlArguments>) -> Result<Vec<MySqlRow>, DatabaseError> {
         // Taken out for as long as it is in use: if this future is dropped half-way, so is the connection.
-        let held = self.held.lock().await.take().filter(Held::is_usable);
+        let held = self.held.take().filter(Held::is_usable);
         let mut held = match held {
             Some(held) => held,
             None => self.connect().await?,
@@ -97,7 +96,7 @@ impl Database {
             result.map_err(|_| DatabaseError::NoReply).and_then(|reply| reply.map_err(DatabaseError::from));
         if result.as_ref().err().is_none_or(DatabaseError::leaves_connection_usable) {
             held.last_used = SystemTime::now();
-            *self.held.lock().await = Some(held);
+            self.held.set(Some(held));
         }
         result
     }

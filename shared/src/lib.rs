@@ -9,6 +9,7 @@ pub mod message;
 pub mod migration;
 mod number;
 pub mod session;
+pub mod token;
 pub mod user;
 
 pub use error::{Error, Invalid};

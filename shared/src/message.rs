@@ -1,5 +1,7 @@
 //! Messages: sending them, and reading the history of a conversation.
 
+use std::str::FromStr;
+
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use sqlx::Row;
@@ -7,7 +9,7 @@ use sqlx::mysql::MySqlRow;
 
 use crate::database::Database;
 use crate::number::MAX_SAFE_INTEGER;
-use crate::session::Token;
+use crate::token::Token;
 use crate::user::Username;
 use crate::{Bounded, Error, Invalid, random_bytes};
 
@@ -19,9 +21,11 @@ pub const GET_MESSAGES: &str = "CALL get_messages(?, ?, ?, ?, ?, ?)";
 /// A message's text: 1–16,384 bytes of UTF-8, kept byte for byte. It can't be printed.
 pub struct Text(String);
 
-impl Text {
+impl FromStr for Text {
+    type Err = Invalid;
+
     /// Checks the length.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         match text.len() {
             1..=16_384 => Ok(Self(text.to_owned())),
             0 => Err("must not be empty".into()),
@@ -33,9 +37,11 @@ impl Text {
 /// What makes sends of one sender the same send: the first half of the SHA-256 of the client's key.
 pub struct IdempotencyKey([u8; 16]);
 
-impl IdempotencyKey {
+impl FromStr for IdempotencyKey {
+    type Err = Invalid;
+
     /// Reads a key as a client sends it: 1–255 visible ASCII characters.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         if !(1..=255).contains(&text.len()) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("must be 1 to 255 visible ASCII characters".into());
         }
@@ -43,7 +49,9 @@ impl IdempotencyKey {
         key.copy_from_slice(&Sha256::digest(text)[..16]);
         Ok(Self(key))
     }
+}
 
+impl IdempotencyKey {
     /// A key for a send without one, so that it too can be repeated inside its request.
     #[must_use]
     pub fn random() -> Self {
@@ -210,21 +218,21 @@ mod tests {
     #[test]
     fn texts_are_measured_in_bytes() {
         for text in ["x", "\0", &"x".repeat(16_384), &"🎉".repeat(4_096)] {
-            assert!(Text::parse(text).is_ok());
+            assert!(text.parse::<Text>().is_ok());
         }
         for text in ["", &"x".repeat(16_385), &("🎉".repeat(4_096) + "x")] {
-            assert!(Text::parse(text).is_err());
+            assert!(text.parse::<Text>().is_err());
         }
     }
 
     #[test]
     fn keys_are_visible_ascii() {
         for key in ["k", "!~", &"k".repeat(255)] {
-            assert!(IdempotencyKey::parse(key).is_ok(), "{key}");
+            assert!(key.parse::<IdempotencyKey>().is_ok(), "{key}");
         }
         for key in ["", "a b", "a\n", "é", "\u{7f}", &"k".repeat(256)] {
-            assert!(IdempotencyKey::parse(key).is_err(), "{key}");
+            assert!(key.parse::<IdempotencyKey>().is_err(), "{key}");
         }
-        assert_ne!(IdempotencyKey::parse("k").unwrap().0, IdempotencyKey::parse("K").unwrap().0);
+        assert_ne!("k".parse::<IdempotencyKey>().unwrap().0, "K".parse::<IdempotencyKey>().unwrap().0);
     }
 }

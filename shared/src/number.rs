@@ -1,5 +1,7 @@
 //! Whole numbers within bounds, as limits and cursors are.
 
+use std::str::FromStr;
+
 use crate::Invalid;
 
 /// The largest integer that every JSON reader gets right: 2⁵³ − 1 (RFC 8259, section 6).
@@ -17,19 +19,23 @@ impl<const MIN: i64, const MAX: i64> Bounded<MIN, MAX> {
         Self(VALUE)
     }
 
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+}
+
+impl<const MIN: i64, const MAX: i64> FromStr for Bounded<MIN, MAX> {
+    type Err = Invalid;
+
     /// Reads plain decimal digits: no sign, fraction or exponent.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         let plain = text.bytes().all(|byte| byte.is_ascii_digit());
         match text.parse() {
             Ok(value) if plain && (MIN..=MAX).contains(&value) => Ok(Self(value)),
             _ => Err(Invalid(format!("must be a whole number from {MIN} to {MAX}, in plain digits").into())),
         }
-    }
-
-    /// The number.
-    #[must_use]
-    pub const fn get(self) -> i64 {
-        self.0
     }
 }
 
@@ -38,25 +44,23 @@ mod tests {
     use super::*;
 
     type Limit = Bounded<1, 200>;
+    type Id = Bounded<0, MAX_SAFE_INTEGER>;
 
     #[test]
     fn plain_digits_within_the_bounds_are_read() {
         for (text, value) in [("1", 1), ("50", 50), ("200", 200)] {
-            assert_eq!(Limit::parse(text).unwrap().get(), value);
+            assert_eq!(text.parse::<Limit>().unwrap().get(), value);
         }
-        assert_eq!(
-            Bounded::<0, MAX_SAFE_INTEGER>::parse("9007199254740991").unwrap().get(),
-            9_007_199_254_740_991
-        );
-        assert_eq!(Bounded::<0, MAX_SAFE_INTEGER>::parse("0").unwrap().get(), 0);
+        assert_eq!("9007199254740991".parse::<Id>().unwrap().get(), 9_007_199_254_740_991);
+        assert_eq!("0".parse::<Id>().unwrap().get(), 0);
     }
 
     #[test]
     fn everything_else_is_refused() {
         for text in ["", "0", "201", "-1", "+1", "1.0", "1e2", " 1", "1 ", "0x1", "١", "99999999999999999999"]
         {
-            assert!(Limit::parse(text).is_err(), "{text:?}");
+            assert!(text.parse::<Limit>().is_err(), "{text:?}");
         }
-        assert!(Bounded::<0, MAX_SAFE_INTEGER>::parse("9007199254740992").is_err());
+        assert!("9007199254740992".parse::<Id>().is_err());
     }
 }

@@ -1,15 +1,14 @@
-//! Sessions: tokens, Login and Logout.
+//! Sessions: Login and Logout.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 use sqlx::Row;
 
 use crate::database::Database;
+use crate::token::Token;
 use crate::user::{PasswordHash, User, Username};
-use crate::{Error, Invalid, random_bytes};
+use crate::{Error, Invalid};
 
 /// The statement of [`begin_login`].
 pub const BEGIN_LOGIN: &str = "CALL begin_login(?, ?)";
@@ -17,36 +16,6 @@ pub const BEGIN_LOGIN: &str = "CALL begin_login(?, ?)";
 pub const LOGIN: &str = "CALL login(?, ?, ?)";
 /// The statement of [`logout`].
 pub const LOGOUT: &str = "CALL logout(?, ?, ?)";
-
-/// The secret that opens a session: 32 random bytes, written as 43 characters of base64url (RFC 4648,
-/// section 5). It can't be printed.
-pub struct Token([u8; 32]);
-
-impl Token {
-    /// Reads a token as a client sends it.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
-        // `decode_slice` would take a shorter text.
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or_else(|| "must be the 43 characters of base64url that Login answered".into())
-    }
-
-    /// A new token.
-    fn random() -> Self {
-        Self(random_bytes())
-    }
-
-    /// The token in clear, as the client is to send it.
-    #[must_use]
-    pub fn reveal(&self) -> String {
-        BASE64_URL_SAFE_NO_PAD.encode(self.0)
-    }
-
-    /// What the database knows of the token: its SHA-256.
-    #[must_use]
-    pub fn hash(&self) -> Vec<u8> {
-        Sha256::digest(self.0).to_vec()
-    }
-}
 
 /// Where a login comes from, for counting failures: an IPv4 address, or the /64 network of an IPv6 one,
 /// which is what one customer of a provider has at the least.
@@ -106,6 +75,19 @@ pub enum Scope {
     Everywhere,
 }
 
+impl FromStr for Scope {
+    type Err = Invalid;
+
+    /// Reads the field `everywhere`.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "true" => Ok(Self::Everywhere),
+            "false" => Ok(Self::This),
+            _ => Err("must be true or false".into()),
+        }
+    }
+}
+
 /// Ends the session that `token` opens, or all of its user's, and returns the user.
 ///
 /// Fails with [`Error::InvalidToken`] and, where `username` is not the session's user, with
@@ -126,32 +108,6 @@ pub async fn logout(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_token_survives_being_sent() {
-        let token = Token::random();
-        assert_eq!(token.reveal().len(), 43);
-        assert_eq!(Token::parse(&token.reveal()).unwrap().0, token.0);
-        assert_ne!(Token::random().0, token.0);
-    }
-
-    #[test]
-    fn what_is_no_token_is_refused() {
-        let good = "A".repeat(43);
-        assert!(Token::parse(&good).is_ok());
-        for bad in [
-            "",
-            "A",
-            &"A".repeat(42),
-            &"A".repeat(44),
-            &format!("{good}="),
-            &good.replacen('A', "+", 1),
-            &format!("{}B", &good[1..]),
-            &format!(" {good}"),
-        ] {
-            assert!(Token::parse(bad).is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn sources_are_addresses_and_networks() {

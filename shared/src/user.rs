@@ -1,12 +1,14 @@
 //! Users: their names and passwords.
 
+use std::str::FromStr;
+
 use argon2::password_hash::phc::PasswordHash as Phc;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use serde::Serialize;
 use sqlx::Row;
 
 use crate::database::Database;
-use crate::session::Token;
+use crate::token::Token;
 use crate::{Bounded, Error, Invalid};
 
 /// The statement of [`create_user`].
@@ -19,9 +21,11 @@ pub const GET_USERS: &str = "CALL get_users(?, ?, ?)";
 #[serde(transparent)]
 pub struct Username(String);
 
-impl Username {
+impl FromStr for Username {
+    type Err = Invalid;
+
     /// Checks the syntax; whether there is such a user is not asked.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
         if !(3..=64).contains(&text.len()) {
             return Err("must have 3 to 64 characters".into());
@@ -34,7 +38,9 @@ impl Username {
         }
         Ok(Self(text.to_owned()))
     }
+}
 
+impl Username {
     /// The name as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -60,15 +66,19 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
-impl Password {
+impl FromStr for Password {
+    type Err = Invalid;
+
     /// Checks the length only: whether the password is a good one matters to new users alone.
-    pub fn parse(text: &str) -> Result<Self, Invalid> {
+    fn from_str(text: &str) -> Result<Self, Invalid> {
         if !(8..=128).contains(&text.chars().count()) {
             return Err("must have 8 to 128 characters".into());
         }
         Ok(Self(text.to_owned()))
     }
+}
 
+impl Password {
     /// Refuses what OWASP ASVS 5 (6.2.4, 6.2.11) does at its first level: common passwords and those that contain
     /// the username, where that has 4 characters or more. Case makes no difference.
     pub fn check_strength(&self, username: &Username) -> Result<(), Invalid> {
@@ -179,7 +189,7 @@ mod tests {
     #[test]
     fn usernames_follow_their_syntax() {
         for name in ["bob", "B0b", "7of9", "a.b_c-d@e+f", &"x".repeat(64)] {
-            assert_eq!(Username::parse(name).unwrap().as_str(), name);
+            assert_eq!(name.parse::<Username>().unwrap().as_str(), name);
         }
         for (name, reason) in [
             ("", "empty"),
@@ -192,25 +202,25 @@ mod tests {
             ("bób", "not ASCII"),
             ("bob'--", "quote"),
         ] {
-            assert!(Username::parse(name).is_err(), "{reason}");
+            assert!(name.parse::<Username>().is_err(), "{reason}");
         }
     }
 
     #[test]
     fn password_lengths_are_counted_in_code_points() {
         for password in ["12345678", &"x".repeat(128), &"🔑".repeat(128), "  \0 \n  é"] {
-            assert!(Password::parse(password).is_ok(), "{password:?}");
+            assert!(password.parse::<Password>().is_ok(), "{password:?}");
         }
         for password in ["", "1234567", "🔑🔑🔑🔑🔑🔑🔑", &"x".repeat(129)] {
-            assert!(Password::parse(password).is_err(), "{password:?}");
+            assert!(password.parse::<Password>().is_err(), "{password:?}");
         }
     }
 
     #[test]
     fn weak_passwords_are_refused_with_the_reason() {
-        let check = |username, password| {
+        let check = |username: &str, password: &str| {
             let (username, password) =
-                (Username::parse(username).unwrap(), Password::parse(password).unwrap());
+                (username.parse::<Username>().unwrap(), password.parse::<Password>().unwrap());
             password.check_strength(&username).map_err(|invalid| invalid.to_string())
         };
         assert!(check("alice", "password1").unwrap_err().contains("common"));
@@ -222,11 +232,11 @@ mod tests {
 
     #[test]
     fn a_password_matches_its_own_hash_only() {
-        let password = Password::parse("correct horse").unwrap();
+        let password = "correct horse".parse::<Password>().unwrap();
         let hash = password.hash();
         assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(password.matches(Some(&hash)));
-        assert!(!Password::parse("Correct horse").unwrap().matches(Some(&hash)));
+        assert!(!"Correct horse".parse::<Password>().unwrap().matches(Some(&hash)));
         assert!(!password.matches(None));
         assert!(!password.matches(Some(&PasswordHash("not a hash".into()))));
         assert_ne!(password.hash().0, hash.0, "every hash has a salt of its own");

@@ -12,11 +12,10 @@ async fn main() -> Result<(), Error> {
 
 async fn handle(request: &Request, database: &Database) -> Result<Response, ApiError> {
     let token = request.token()?;
-    let (username, everywhere) = request.body(|fields| {
+    let (username, scope) = request.body(|fields| {
         let (username, everywhere) = (fields.required("username"), fields.optional("everywhere"));
-        Some((username?, everywhere?))
+        Some((username?, everywhere?.unwrap_or(Scope::This)))
     })?;
-    let scope = if everywhere == Some(true) { Scope::Everywhere } else { Scope::This };
     let user = session::logout(database, &token, &username, scope).await?;
     Ok(json(StatusCode::OK, &user))
 }

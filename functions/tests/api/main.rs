@@ -1,5 +1,7 @@
 //! The real binaries, driven as Lambda drives them, against a real database.
 
+#![expect(clippy::needless_pass_by_value, reason = "`json!` makes a value that nobody needs afterwards")]
+
 mod support;
 
 mod connection;

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use serde_json::json;
 use sqlx::Row;
@@ -13,6 +12,9 @@ use crate::support::{Service, Session};
 
 const WRITERS: usize = 16;
 const ROUNDS: usize = 60;
+
+/// By sender and key, the receiver and id of the message: of all that were answered, if they differ.
+type Sent = HashMap<(String, String), HashSet<(String, i64)>>;
 
 /// What a writer sends in a round: most keys are used by several writers at once.
 fn send(sessions: &[Session<'_>], writer: usize, round: usize) -> (String, String, String) {
@@ -35,15 +37,13 @@ fn hammer(kill: Option<&str>) {
     let friends: Vec<_> = (0..ROUNDS).map(|n| format!("('friend{n}', 'none')")).collect();
     service.database.execute(&format!("INSERT INTO users (username, password) VALUES {}", friends.join(",")));
 
-    // What was acknowledged: the key of a sender, and the message's receiver and id.
-    let acknowledged: Mutex<HashMap<(String, String), HashSet<(String, i64)>>> = Mutex::default();
+    let acknowledged: Mutex<Sent> = Mutex::default();
     let (unavailable, kills, done) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
         let killer = scope.spawn(|| {
             let Some(kill) = kill else { return };
             while !done.load(Ordering::SeqCst) {
-                kills.fetch_add(service.database.kill_busy(kill), Ordering::SeqCst);
-                thread::sleep(Duration::from_millis(20));
+                kills.fetch_add(service.database.kill(kill, false), Ordering::SeqCst);
             }
         });
         let writers: Vec<_> = (0..WRITERS)
@@ -81,7 +81,9 @@ fn hammer(kill: Option<&str>) {
         let results: Vec<_> = writers.into_iter().map(thread::ScopedJoinHandle::join).collect();
         done.store(true, Ordering::SeqCst);
         killer.join().unwrap();
-        results.into_iter().for_each(|result| result.unwrap());
+        for result in results {
+            result.unwrap();
+        }
     });
 
     assert_eq!(kills.load(Ordering::SeqCst) > 0, kill.is_some(), "the faults took place");
@@ -91,7 +93,7 @@ fn hammer(kill: Option<&str>) {
                 USING (conversation_id)
                 WHERE NOT COALESCE(first = 1 AND last = n AND last_id = n, last_id = 0)";
     assert_eq!(database.number(gaps), 0, "ids are 1, 2, 3 … in every conversation");
-    let mut stored = HashMap::new();
+    let mut stored = Sent::new();
     for row in database.rows("SELECT sender, receiver, message, id FROM messages") {
         let (sender, receiver, key): (String, String, String) = (row.get(0), row.get(1), row.get(2));
         let twice = stored.insert((sender, key), HashSet::from([(receiver, row.get::<i64, _>(3))]));

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection, Row};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use super::lambda::binary;
 
@@ -75,34 +75,26 @@ impl Database {
         rows(&self.admin, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// Ends the functions' statements or connections that are at work, as `kill` says; returns how many.
-    pub fn kill_busy(&self, kill: &str) -> usize {
-        let busy = self.functions_connections().into_iter().filter(|(_, command)| command != "Sleep");
-        busy.filter(|(id, _)| rows(&self.admin, &format!("{kill} {id}")).is_ok()).count()
-    }
-
-    /// Cuts the functions' connections.
-    pub fn kill_connections(&self) {
-        for (id, _) in self.functions_connections() {
-            self.execute(&format!("KILL {id}"));
-        }
-    }
-
-    /// The connections of the functions' user: their ids, and what they are at.
-    fn functions_connections(&self) -> Vec<(i64, String)> {
+    /// Ends the functions' statements or connections, as `kill` says, where they are at work or where `idle`;
+    /// returns how many.
+    pub fn kill(&self, kill: &str, idle: bool) -> usize {
+        let mut admin = OpenConnection::open(&self.admin).unwrap();
         // The views of this list fail on MySQL where a statement holds binary values.
-        let all = self.rows("SHOW PROCESSLIST");
-        let ours = all
-            .iter()
-            .filter(|row| row.try_get_unchecked::<String, _>(1).is_ok_and(|user| user == self.name));
-        ours.map(|row| (row.try_get_unchecked(0).unwrap(), row.try_get_unchecked(4).unwrap())).collect()
+        let all = admin.rows("SHOW PROCESSLIST").unwrap();
+        let column = |row: &MySqlRow, index| row.try_get_unchecked::<String, _>(index).unwrap_or_default();
+        all.iter()
+            .filter(|row| column(row, 1) == self.name && (idle || column(row, 4) != "Sleep"))
+            .filter(|row| {
+                admin.rows(&format!("{kill} {}", row.try_get_unchecked::<i64, _>(0).unwrap())).is_ok()
+            })
+            .count()
     }
 
     /// Runs `sql` in a transaction that stays open until the result is dropped.
     pub fn lock(&self, sql: &str) -> OpenConnection {
         let mut lock = OpenConnection::open(&self.admin).unwrap();
-        lock.execute("BEGIN");
-        lock.execute(sql);
+        lock.rows("BEGIN").unwrap();
+        lock.rows(sql).unwrap();
         lock
     }
 
@@ -176,13 +168,13 @@ pub struct OpenConnection {
 
 impl OpenConnection {
     fn open(options: &MySqlConnectOptions) -> Result<Self, sqlx::Error> {
-        let runtime = runtime();
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let connection = Some(runtime.block_on(options.connect())?);
         Ok(Self { runtime, connection })
     }
 
-    fn execute(&mut self, sql: &str) {
-        self.runtime.block_on(self.connection.as_mut().unwrap().execute(sql)).unwrap();
+    fn rows(&mut self, sql: &str) -> Result<Vec<MySqlRow>, sqlx::Error> {
+        self.runtime.block_on(self.connection.as_mut().unwrap().fetch_all(sql))
     }
 }
 
@@ -195,16 +187,7 @@ impl Drop for OpenConnection {
 }
 
 fn rows(options: &MySqlConnectOptions, sql: &str) -> Result<Vec<MySqlRow>, sqlx::Error> {
-    runtime().block_on(async {
-        let mut connection: MySqlConnection = options.connect().await?;
-        let rows = connection.fetch_all(sql).await?;
-        connection.close().await?;
-        Ok(rows)
-    })
-}
-
-fn runtime() -> Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    OpenConnection::open(options)?.rows(sql)
 }
 
 /// A server of the test's own, for what would disturb others: counters, settings, restarts.

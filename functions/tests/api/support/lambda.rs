@@ -100,18 +100,13 @@ impl Function {
         match receiver.recv_timeout(PATIENCE) {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => panic!("{}: the invocation failed: {error}; {}", self.name, self.log()),
-            Err(_) => panic!("{}: no response within {PATIENCE:?}; {}", self.name, self.log()),
+            Err(error) => panic!("{}: no response, {error}; {}", self.name, self.log()),
         }
     }
 
     /// What the processes have written.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
-    }
-
-    /// The operating system's ids of the processes.
-    pub fn process_ids(&self) -> Vec<u32> {
-        self.processes.lock().unwrap().iter().map(Child::id).collect()
     }
 }
 

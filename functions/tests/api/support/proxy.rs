@@ -15,7 +15,7 @@ pub enum Mode {
     Refuse,
     /// They wait until the mode changes.
     Stall,
-    /// What the server says is lost, for ever on the connections that exist; new ones work.
+    /// What the server says is lost on the connections that exist, their end too; new ones work.
     SwallowReplies,
 }
 
@@ -103,14 +103,18 @@ fn accept(state: &Arc<State>, client: TcpStream, server: &str) {
 
 fn pump(state: &State, mut from: TcpStream, mut to: TcpStream, swallows: bool) {
     let mut buffer = [0; 16 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
+    loop {
+        let length = from.read(&mut buffer).unwrap_or(0);
         let mode = state.mode.lock().unwrap();
         let mode = *state.changed.wait_while(mode, |mode| *mode == Mode::Stall).unwrap();
         if swallows && mode == Mode::SwallowReplies {
             state.swallowed.fetch_add(1, Ordering::SeqCst);
-        } else if to.write_all(&buffer[..length]).is_err() {
-            break;
+            if length == 0 {
+                return;
+            }
+        } else if length == 0 || to.write_all(&buffer[..length]).is_err() {
+            to.shutdown(Shutdown::Both).ok();
+            return;
         }
     }
-    to.shutdown(Shutdown::Both).ok();
 }

@@ -225,12 +225,11 @@ impl<'a> Call<'a> {
             "isBase64Encoded": false,
         });
         if let Some(body) = &self.body {
-            match str::from_utf8(body) {
-                Ok(text) => event["body"] = text.into(),
-                Err(_) => {
-                    event["body"] = BASE64_STANDARD.encode(body).into();
-                    event["isBase64Encoded"] = true.into();
-                }
+            if let Ok(text) = str::from_utf8(body) {
+                event["body"] = text.into();
+            } else {
+                event["body"] = BASE64_STANDARD.encode(body).into();
+                event["isBase64Encoded"] = true.into();
             }
         }
         event
