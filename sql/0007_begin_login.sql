@@ -1,7 +1,6 @@
 -- First half of Login: counts the attempt as a failure before the password is checked, so that tries made
 -- at the same moment can't slip past the limit. `login` takes the count back.
--- Answers ('ok', password hash, NULL where there is no such user)
--- or ('too_many_attempts', seconds to wait).
+-- Answers ('ok', password hash, NULL where there is no such user) or ('too_many_attempts', seconds to wait).
 CREATE PROCEDURE IF NOT EXISTS begin_login(
   p_username VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
   p_source   VARBINARY(16)

@@ -1,5 +1,5 @@
 -- Ends the session, or with p_everywhere all of the user's. Answers ('ok', name as created, whether the
--- user still has a live session), ('invalid_token') or ('forbidden').
+-- user still has a live session), ('invalid_token') or ('forbidden', the field at fault).
 CREATE PROCEDURE IF NOT EXISTS logout(
   p_token      BINARY(32),
   p_username   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
@@ -23,7 +23,7 @@ logout: BEGIN
     LEAVE logout;
   END IF;
   IF p_username <> v_caller THEN
-    SELECT 'forbidden';
+    SELECT 'forbidden', 'username';
     LEAVE logout;
   END IF;
 

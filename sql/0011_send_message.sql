@@ -1,5 +1,5 @@
 -- Stores a message once and for ever. Answers ('ok' or 'replayed', id, sender and receiver as created,
--- time stamp), or ('invalid_token'), ('forbidden'), ('unknown_receiver'), ('key_reused').
+-- time stamp), or ('invalid_token'), ('forbidden', the field at fault), ('unknown_receiver'), ('key_reused').
 CREATE PROCEDURE IF NOT EXISTS send_message(
   p_token           BINARY(32),
   p_sender          VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
@@ -30,7 +30,7 @@ send_message: BEGIN
     LEAVE send_message;
   END IF;
   IF p_sender <> v_caller THEN
-    SELECT 'forbidden';
+    SELECT 'forbidden', 'sender';
     LEAVE send_message;
   END IF;
   SET v_receiver = (SELECT username FROM users WHERE username = p_receiver);

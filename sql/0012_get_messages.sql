@@ -1,7 +1,8 @@
--- Answers ('ok', id of the newest message, 0 for none), ('invalid_token') or ('forbidden'); after 'ok', a
--- second result with a page of the conversation of the two users as (id, sender, receiver, message, time
--- stamp), ascending by id: the p_limit messages just before p_before, or just after p_after, or with both
--- NULL the newest. Ids are dense, so a page is arithmetic and one range of the primary key.
+-- Answers ('ok', id of the newest message, 0 for none), ('invalid_token') or ('forbidden', the field at
+-- fault); after 'ok', a second result with a page of the conversation of the two users as (id, sender,
+-- receiver, message, time stamp), ascending by id: the p_limit messages just before p_before, or just after
+-- p_after, or with both NULL the newest. Ids are dense, so a page is arithmetic and one range of the primary
+-- key.
 CREATE PROCEDURE IF NOT EXISTS get_messages(
   p_token    BINARY(32),
   p_sender   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
@@ -27,7 +28,7 @@ get_messages: BEGIN
     LEAVE get_messages;
   END IF;
   IF v_caller NOT IN (p_sender, p_receiver) THEN
-    SELECT 'forbidden';
+    SELECT 'forbidden', 'sender';
     LEAVE get_messages;
   END IF;
 

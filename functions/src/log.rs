@@ -25,7 +25,7 @@ pub(crate) fn init() {
 
 /// The line of one request. Failures are logged here and nowhere else.
 pub(crate) fn request(operation: &str, id: &str, result: &Result<Response, ApiError>, took: Duration) {
-    let duration_ms = took.as_secs_f64() * 1_000.0;
+    let duration_ms = (took.as_secs_f64() * 1_000_000.0).round() / 1_000.0;
     match result {
         Ok(response) => {
             let status = response.status_code;

@@ -26,8 +26,13 @@ pub enum Error {
     #[error("The session is unknown or has ended; log in again.")]
     InvalidToken,
     /// The session belongs to somebody else than the user in whose name the request speaks.
-    #[error("The session belongs to another user; requests can only be made in one's own name.")]
-    Forbidden,
+    #[error(
+        "The session is not that of the user in `{field}`; everyone can speak and read as themselves only."
+    )]
+    Forbidden {
+        /// The field that has to name the caller.
+        field: String,
+    },
     /// There is no user of the receiver's name.
     #[error("No user has the receiver's name; check its spelling.")]
     UnknownReceiver,
@@ -70,7 +75,7 @@ impl Error {
         let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         Ok(Some(match first.try_get(0)? {
             "invalid_token" => Self::InvalidToken,
-            "forbidden" => Self::Forbidden,
+            "forbidden" => Self::Forbidden { field: first.try_get(1)? },
             "unknown_receiver" => Self::UnknownReceiver,
             "key_reused" => Self::KeyReused,
             "username_taken" => Self::UsernameTaken,

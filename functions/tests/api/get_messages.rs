@@ -98,7 +98,8 @@ fn nobody_reads_a_conversation_of_others() {
     alice.message("bob", "secret").expect(201);
     for (sender, receiver) in [("alice", "bob"), ("bob", "alice"), ("alice", "alice"), ("nobody", "alice")] {
         let body = json!({"sender": sender, "receiver": receiver});
-        assert_eq!(service.get_messages().token(&mallory.token).json(body).expect(403).code(), "FORBIDDEN");
+        let answer = service.get_messages().token(&mallory.token).json(body).expect(403);
+        assert_eq!((answer.code(), answer.fields()), ("FORBIDDEN", vec!["sender"]));
     }
     assert_eq!(mallory.ids("alice", json!({})), (vec![], false));
 }

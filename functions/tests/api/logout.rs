@@ -71,7 +71,8 @@ fn nobody_logs_out_somebody_else() {
         json!({"username": "bob", "everywhere": true}),
         json!({"username": "nobody"}),
     ] {
-        assert_eq!(logout(&alice, body).expect(403).code(), "FORBIDDEN");
+        let answer = logout(&alice, body).expect(403);
+        assert_eq!((answer.code(), answer.fields()), ("FORBIDDEN", vec!["username"]));
     }
     assert!(logged_in(&alice, "bob"));
     assert!(logged_in(&bob, "alice"));

@@ -79,7 +79,7 @@ fn nobody_writes_as_somebody_else() {
     for (sender, receiver) in [("bob", "alice"), ("bob", "bob"), ("nobody", "alice"), ("bob", "nobody")] {
         let body = json!({"sender": sender, "receiver": receiver, "message": "forged"});
         let answer = service.send_message().token(&alice.token).json(body).expect(403);
-        assert_eq!(answer.code(), "FORBIDDEN");
+        assert_eq!((answer.code(), answer.fields()), ("FORBIDDEN", vec!["sender"]));
     }
     assert_eq!(service.database.number("SELECT COUNT(*) FROM messages"), 0);
 }
