@@ -23,8 +23,9 @@ invoke: $(CARGO_LAMBDA) ## Send events/FN.json to the function FN of a running `
 
 .PHONY: test
 test: lint ## Check formats and lints, and run all tests on a private database (or DATABASE_URL; MYSQLD names a server).
-	cargo build --workspace --all-targets
-	@SERVER_OPTIONS="--innodb-flush-log-at-trx-commit=0 $(SERVER_OPTIONS)" $(SERVER) .local/test cargo test --workspace -- $(TESTS)
+	cargo test --workspace --lib --test '*' --no-run
+	@SERVER_OPTIONS="--innodb-flush-log-at-trx-commit=0 $(SERVER_OPTIONS)" $(SERVER) .local/test \
+	  cargo test --workspace --lib --test '*' -- $(TESTS)
 
 .PHONY: lint
 lint: ## Check formats and lints.
