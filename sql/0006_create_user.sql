@@ -12,8 +12,8 @@ BEGIN
     SELECT IF(CAST(password AS BINARY) = CAST(p_password AS BINARY), 'ok', 'username_taken')
       FROM users WHERE username = p_username;
 
-  ROLLBACK;
-  SET SESSION autocommit = 1, innodb_lock_wait_timeout = 1;
+  ROLLBACK AND NO CHAIN NO RELEASE;
+  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
   SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
 
   INSERT INTO users (username, password) VALUES (p_username, p_password);

@@ -3,17 +3,17 @@
 -- Answers ('ok', password hash, NULL where there is no such user) or ('too_many_attempts', seconds to wait).
 CREATE PROCEDURE IF NOT EXISTS begin_login(
   p_username VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
-  p_source   VARBINARY(16)
+  p_source   VARBINARY(8)
 )
 SQL SECURITY DEFINER
 MODIFIES SQL DATA
 begin_login: BEGIN
   DECLARE v_now DATETIME(6);
-  DECLARE v_wait BIGINT;
+  DECLARE v_wait, v_locked BIGINT;
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
-  ROLLBACK;
-  SET SESSION autocommit = 1, innodb_lock_wait_timeout = 1;
+  ROLLBACK AND NO CHAIN NO RELEASE;
+  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
   SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
   SET v_now = UTC_TIMESTAMP(6);
 
@@ -29,16 +29,19 @@ begin_login: BEGIN
   ON DUPLICATE KEY UPDATE failures = failures;
 
   START TRANSACTION;
+  -- Both rows are locked before any is judged; a row that a further condition rules out might not stay locked.
+  SELECT COUNT(*) INTO v_locked
+    FROM login_attempts WHERE username = p_username AND source IN ('', p_source) FOR UPDATE;
+  SET v_now = UTC_TIMESTAMP(6);
   -- 30 s after the last failure that reached the limit (10 from one source, 100 from all), then doubling
-  -- up to 15 minutes.
-  SELECT CEIL(MAX(TIMESTAMPDIFF(MICROSECOND, v_now, last_failure
-           + INTERVAL LEAST(900, 30 << LEAST(failures - IF(source = '', 100, 10), 5)) SECOND)) / 1000000)
+  -- up to 15 minutes; rounded up to seconds.
+  SELECT (MAX(TIMESTAMPDIFF(MICROSECOND, v_now, last_failure
+           + INTERVAL LEAST(900, 30 << LEAST(failures - IF(source = '', 100, 10), 5)) SECOND)) + 999999) DIV 1000000
     INTO v_wait
     FROM login_attempts
    WHERE username = p_username AND source IN ('', p_source)
      AND failures >= IF(source = '', 100, 10)
-     AND last_failure >= v_now - INTERVAL 24 HOUR
-     FOR UPDATE;
+     AND last_failure >= v_now - INTERVAL 24 HOUR;
   IF v_wait > 0 THEN
     ROLLBACK;
     SELECT 'too_many_attempts', v_wait;

@@ -3,7 +3,7 @@
 CREATE PROCEDURE IF NOT EXISTS login(
   p_token    BINARY(32),
   p_username VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
-  p_source   VARBINARY(16)
+  p_source   VARBINARY(8)
 )
 SQL SECURITY DEFINER
 MODIFIES SQL DATA
@@ -12,8 +12,8 @@ BEGIN
   DECLARE v_now, v_expires DATETIME(6);
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
-  ROLLBACK;
-  SET SESSION autocommit = 1, innodb_lock_wait_timeout = 1;
+  ROLLBACK AND NO CHAIN NO RELEASE;
+  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
   SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
   SET v_now = UTC_TIMESTAMP(6), v_expires = v_now + INTERVAL 30 DAY;
 

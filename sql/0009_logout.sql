@@ -12,8 +12,8 @@ logout: BEGIN
   DECLARE v_now, v_logged_in DATETIME(6);
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
-  ROLLBACK;
-  SET SESSION autocommit = 1, innodb_lock_wait_timeout = 1;
+  ROLLBACK AND NO CHAIN NO RELEASE;
+  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
   SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
   SET v_now = UTC_TIMESTAMP(6);
 

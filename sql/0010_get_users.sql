@@ -10,8 +10,8 @@ READS SQL DATA
 get_users: BEGIN
   DECLARE v_now DATETIME(6);
 
-  ROLLBACK;
-  SET SESSION autocommit = 1, innodb_lock_wait_timeout = 1;
+  ROLLBACK AND NO CHAIN NO RELEASE;
+  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
   SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
   SET v_now = UTC_TIMESTAMP(6), p_after = COALESCE(p_after, '');
 

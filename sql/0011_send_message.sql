@@ -19,9 +19,9 @@ send_message: BEGIN
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
   -- On MySQL a KILLed statement can leave its transaction open, and START TRANSACTION would commit it.
-  ROLLBACK;
+  ROLLBACK AND NO CHAIN NO RELEASE;
   -- A client that gave up leaves its CALL waiting: not for long.
-  SET SESSION autocommit = 1, innodb_lock_wait_timeout = 1;
+  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
   SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
 
   SET v_caller = (SELECT username FROM sessions WHERE token = p_token AND expires > UTC_TIMESTAMP(6));

@@ -18,8 +18,8 @@ get_messages: BEGIN
   DECLARE v_conversation, v_from, v_to BIGINT;
   DECLARE v_last BIGINT DEFAULT 0;
 
-  ROLLBACK;
-  SET SESSION autocommit = 1, innodb_lock_wait_timeout = 1;
+  ROLLBACK AND NO CHAIN NO RELEASE;
+  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
   SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
 
   SET v_caller = (SELECT username FROM sessions WHERE token = p_token AND expires > UTC_TIMESTAMP(6));

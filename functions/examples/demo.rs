@@ -1,7 +1,8 @@
 //! Puts two users with published passwords and tokens into the database of `DATABASE_URL`, for trying the
 //! service out. Never for a database that others can reach.
 
-use functions::Error;
+use std::error::Error;
+
 use shared::database::Database;
 use shared::token::Token;
 use shared::user::{self, CREATE_USER, Password};
@@ -18,7 +19,7 @@ const USERS: [(&str, &str, &[&str]); 2] = [
 ];
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> Result<(), Box<dyn Error>> {
     let database = Database::open(&[CREATE_USER]).await?;
     let mut connection = MySqlConnection::connect(&std::env::var("DATABASE_URL")?).await?;
     for (username, password, tokens) in USERS {

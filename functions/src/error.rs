@@ -9,6 +9,7 @@ use serde::Serialize;
 use shared::Error;
 
 use crate::fields::Fault;
+use crate::request::MAX_BODY;
 use crate::response::{Response, with_type};
 
 /// How long a client is asked to wait when the database is away, in seconds.
@@ -24,7 +25,7 @@ pub enum ApiError {
     #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]
     UnsupportedMediaType,
     /// The body is larger than any valid one can be.
-    #[error("The body has more than 131072 bytes; send a smaller one.")]
+    #[error("The body has more than {MAX_BODY} bytes; send a smaller one.")]
     BodyTooLarge,
     /// The body is not JSON.
     #[error("The body is not JSON: {0}.")]

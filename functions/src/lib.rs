@@ -6,7 +6,9 @@ mod log;
 mod request;
 mod response;
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
@@ -16,7 +18,6 @@ use shared::database::Database;
 
 pub use error::ApiError;
 pub use fields::{Fields, Value};
-pub use lambda_runtime::Error;
 pub use request::Request;
 pub use response::{Response, json};
 
@@ -26,18 +27,20 @@ const REQUEST_DEADLINE: Duration = Duration::from_secs(4);
 /// Serves one operation until Lambda ends the process: connects to the database and prepares `statements`
 /// while the environment starts, then answers each request with what `handle` returns.
 ///
-/// Fails where a setting is missing or wrong, or when the runtime API can't be reached.
-pub async fn run<H>(
-    operation: &'static str,
-    statements: &'static [&'static str],
-    handle: H,
-) -> Result<(), Error>
+/// Ends with a failure where a setting is missing or wrong, or when the runtime API can't be reached; the log
+/// says why.
+pub async fn run<H>(operation: &'static str, statements: &'static [&'static str], handle: H) -> ExitCode
 where
     H: AsyncFn(&Request, &Database) -> Result<Response, ApiError>,
 {
     log::init();
-    let database =
-        Database::open(statements).await.inspect_err(|error| tracing::error!(%error, "can't start"))?;
+    let database = match Database::open(statements).await {
+        Ok(database) => database,
+        Err(error) => {
+            tracing::error!(operation, %error, "{operation} can't start");
+            return ExitCode::FAILURE;
+        }
+    };
     let serve = async |event: LambdaEvent<ApiGatewayV2httpRequest>| {
         let started = Instant::now();
         let request = Request::new(event);
@@ -49,7 +52,13 @@ where
             Err(_) => Err(ApiError::Panic),
         };
         log::request(operation, request.id(), &result, started.elapsed());
-        Ok::<_, Error>(result.unwrap_or_else(|error| error.to_response(request.id())))
+        Ok::<_, Infallible>(result.unwrap_or_else(|error| error.to_response(request.id())))
     };
-    lambda_runtime::run(service_fn(serve)).await
+    match lambda_runtime::run(service_fn(serve)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(operation, %error, "{operation} has lost its runtime API");
+            ExitCode::FAILURE
+        }
+    }
 }

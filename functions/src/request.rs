@@ -14,7 +14,7 @@ use crate::ApiError;
 use crate::fields::Fields;
 
 /// The largest body that is read, in bytes. The largest message with every character escaped fits.
-const MAX_BODY: usize = 128 * 1024;
+pub(crate) const MAX_BODY: usize = 128 * 1024;
 
 /// A request as API Gateway hands it to a function (HTTP API, payload version 2.0).
 pub struct Request {
@@ -92,7 +92,7 @@ fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
     let media_type = parts.next().unwrap_or_default();
     let utf8 = |parameter: &str| match parameter.split_once('=') {
-        Some((name, value)) if name.eq_ignore_ascii_case("charset") => {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
             value.trim_matches('"').eq_ignore_ascii_case("utf-8")
         }
         _ => true,
@@ -125,6 +125,7 @@ mod tests {
             "application/json, application/json",
             "application/json; charset=utf-8; charset=latin1",
             "application/json; charset=",
+            "application/json; charset =latin1",
         ] {
             assert!(!is_json(bad), "{bad}");
         }

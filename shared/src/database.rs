@@ -23,8 +23,8 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 /// How long one attempt of a call may take; above the procedures' `innodb_lock_wait_timeout` of 1 s, and short
 /// enough for a second attempt where the reply to the first is lost.
 const ATTEMPT_DEADLINE: Duration = Duration::from_millis(1_900);
-/// After this long no further attempt is begun: it could not end in time.
-const LAST_ATTEMPT: Duration = Duration::from_millis(2_050);
+/// After this long no further attempt is begun: it could hardly end in time.
+const LAST_ATTEMPT: Duration = Duration::from_millis(2_500);
 /// How often a call is made before its error is the answer.
 const ATTEMPTS: u32 = 5;
 
@@ -72,6 +72,7 @@ impl Database {
                 Err(error)
                     if error.is_passing() && attempts < ATTEMPTS && started.elapsed() < LAST_ATTEMPT =>
                 {
+                    tracing::warn!(%error, attempts, "the database is asked again");
                     sleep(jitter(attempts)).await;
                     attempts += 1;
                 }
@@ -136,11 +137,11 @@ fn jitter(attempts: u32) -> Duration {
 /// None of sqlx's SET statements is sent at connect: nothing in the procedures depends on a session's
 /// settings, and they would cost a round trip.
 pub(crate) fn options_from_env(name: &'static str) -> Result<MySqlConnectOptions, SettingError> {
-    let url = env::var(name).map_err(|_| SettingError { name, problem: "is not set" })?;
+    let url = env::var(name).map_err(|_| SettingError::new(name, "is not set"))?;
     let parsed = if url.starts_with("mysql://") { url.parse().ok() } else { None };
-    let options: MySqlConnectOptions = parsed.ok_or(SettingError { name, problem: "is no mysql:// URL" })?;
+    let options: MySqlConnectOptions = parsed.ok_or(SettingError::new(name, "is no mysql:// URL"))?;
     if options.get_database().is_none_or(str::is_empty) {
-        return Err(SettingError { name, problem: "names no database" });
+        return Err(SettingError::new(name, "names no database"));
     }
     Ok(options
         .pipes_as_concat(false)
@@ -159,6 +160,12 @@ pub struct SettingError {
     problem: &'static str,
 }
 
+impl SettingError {
+    pub(crate) fn new(name: &'static str, problem: &'static str) -> Self {
+        Self { name, problem }
+    }
+}
+
 /// Trouble with the database. `Display` is for the log: the server's number for the error, never its text,
 /// which may quote what a user has written.
 #[derive(Debug)]
@@ -169,42 +176,63 @@ pub enum DatabaseError {
     NoReply,
     /// The connection broke; whether the call took effect is not known.
     Broken(io::ErrorKind),
-    /// The server's error number, see the MySQL Server Error Message Reference.
-    Refused(u16),
-    /// Anything else: TLS, authentication, a packet that makes no sense.
+    /// The server refused.
+    Refused {
+        /// MySQL's or MariaDB's number of the error.
+        number: u16,
+        /// Whether the statement is at fault, whatever state the server is in.
+        bug: bool,
+    },
+    /// TLS, authentication or a packet that makes no sense.
     Protocol,
+    /// Rows that are not what the procedure was to answer.
+    Answer,
 }
 
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
         match error {
             sqlx::Error::Io(error) => Self::Broken(error.kind()),
-            sqlx::Error::Database(error) => match error.try_downcast_ref::<MySqlDatabaseError>() {
-                Some(error) => Self::Refused(error.number()),
-                None => Self::Protocol,
+            sqlx::Error::Database(error) => match error.try_downcast::<MySqlDatabaseError>() {
+                Ok(error) => Self::Refused { number: error.number(), bug: is_bug(&error) },
+                Err(_) => Self::Protocol,
             },
-            _ => Self::Protocol,
+            sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::Configuration(_) => Self::Protocol,
+            _ => Self::Answer,
         }
     }
 }
 
+/// Whether the statement is at fault: by the class of the SQLSTATE, cardinality, data, constraint or syntax
+/// and access, but for users with too many connections (1203, 1226) and procedures or grants that are being
+/// replaced (1305, 1370).
+fn is_bug(error: &MySqlDatabaseError) -> bool {
+    let class = error.code().and_then(|state| state.get(..2));
+    matches!(class, Some("21" | "22" | "23" | "42")) && !matches!(error.number(), 1203 | 1226 | 1305 | 1370)
+}
+
 impl DatabaseError {
+    /// Whether trying again, at whatever time, would end in the same way.
+    pub(crate) fn is_bug(&self) -> bool {
+        matches!(self, Self::Refused { bug: true, .. } | Self::Answer)
+    }
+
     /// Whether the same call may well succeed at once, perhaps on a new connection.
     fn is_passing(&self) -> bool {
         match self {
             // Deadlock, lock wait timeout, a procedure or a prepared statement that is being replaced, and
             // the farewells of a server that has closed the connection: idle for too long, or killed.
-            Self::Refused(number) => matches!(number, 1213 | 1205 | 1305 | 1615 | 4031 | 1927),
+            Self::Refused { number, .. } => matches!(number, 1213 | 1205 | 1305 | 1615 | 4031 | 1927),
             Self::NoReply => true,
             Self::Broken(kind) => *kind != io::ErrorKind::ConnectionRefused,
-            Self::NoConnection | Self::Protocol => false,
+            Self::NoConnection | Self::Protocol | Self::Answer => false,
         }
     }
 
     /// Deadlocks and lock waits are part of normal work. After anything else the connection may be half-way
     /// through a reply, or lead to a server that no longer takes writes.
     fn leaves_connection_usable(&self) -> bool {
-        matches!(self, Self::Refused(1213 | 1205))
+        matches!(self, Self::Refused { number: 1213 | 1205, .. })
     }
 }
 
@@ -214,8 +242,9 @@ impl fmt::Display for DatabaseError {
             Self::NoConnection => write!(f, "no connection within {CONNECT_DEADLINE:?}"),
             Self::NoReply => write!(f, "no reply within {ATTEMPT_DEADLINE:?}"),
             Self::Broken(kind) => write!(f, "connection: {kind}"),
-            Self::Refused(number) => write!(f, "MySQL error {number}"),
+            Self::Refused { number, .. } => write!(f, "MySQL error {number}"),
             Self::Protocol => write!(f, "TLS, authentication or protocol error"),
+            Self::Answer => write!(f, "an answer that makes no sense"),
         }
     }
 }

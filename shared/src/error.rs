@@ -48,23 +48,23 @@ pub enum Error {
         /// Seconds until the next attempt is let through.
         wait_seconds: u32,
     },
-    /// The database could not be asked. The cause is for the log.
+    /// The database is away, slow, full or failing over. The cause is for the log.
     #[error("The service is not available at the moment; try again shortly.")]
     Unavailable(#[source] DatabaseError),
-    /// The database answered something that this code does not understand: a bug.
+    /// A statement that is wrong, or an answer that this code does not understand: a bug.
     #[error("Something went wrong on our side.")]
-    Unexpected(#[source] sqlx::Error),
+    Unexpected(#[source] DatabaseError),
 }
 
 impl From<DatabaseError> for Error {
     fn from(error: DatabaseError) -> Self {
-        Self::Unavailable(error)
+        if error.is_bug() { Self::Unexpected(error) } else { Self::Unavailable(error) }
     }
 }
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        Self::Unexpected(error)
+        DatabaseError::from(error).into()
     }
 }
 

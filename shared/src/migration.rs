@@ -6,8 +6,8 @@
 use std::env;
 
 use percent_encoding::percent_decode_str;
-use sqlx::migrate::{Migrate, MigrateDatabase, MigrateError, Migrator};
-use sqlx::mysql::{MySql, MySqlConnectOptions, MySqlConnection};
+use sqlx::migrate::{Migrate, MigrateError, Migrator};
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{ConnectOptions, Executor, Row};
 
 use crate::database::{SettingError, options_from_env};
@@ -49,10 +49,9 @@ pub enum MigrationError {
 /// user what it needs. Safe to repeat, also after a run that failed half-way, and to run twice at a time.
 pub async fn migrate() -> Result<Report, MigrationError> {
     let options = options_from_env("DATABASE_URL")?;
-    let url = options.to_url_lossy();
-    if !MySql::database_exists(url.as_str()).await? {
-        MySql::create_database(url.as_str()).await?;
-    }
+    let schema = options.get_database().unwrap_or_default().replace('`', "``");
+    let create = format!("CREATE DATABASE IF NOT EXISTS `{schema}`");
+    options.clone().database("information_schema").connect().await?.execute(create.as_str()).await?;
 
     let mut connection = options.connect().await?;
     // Procedures keep the settings of the session that creates them.
@@ -73,7 +72,15 @@ pub async fn migrate() -> Result<Report, MigrationError> {
     let after = connection.list_applied_migrations().await?.len();
 
     if env::var_os("FUNCTIONS_DATABASE_URL").is_some() {
-        grant(&mut connection, &options, &options_from_env("FUNCTIONS_DATABASE_URL")?).await?;
+        let functions = options_from_env("FUNCTIONS_DATABASE_URL")?;
+        if functions.get_database() != options.get_database() {
+            return Err(SettingError::new(
+                "FUNCTIONS_DATABASE_URL",
+                "names another database than DATABASE_URL",
+            )
+            .into());
+        }
+        grant(&mut connection, &schema, &functions).await?;
     }
     Ok(Report { applied: after - before, total: MIGRATOR.iter().count() })
 }
@@ -82,19 +89,18 @@ pub async fn migrate() -> Result<Report, MigrationError> {
 /// lost whenever the routine is replaced.
 async fn grant(
     connection: &mut MySqlConnection,
-    database: &MySqlConnectOptions,
+    schema: &str,
     functions: &MySqlConnectOptions,
 ) -> Result<(), sqlx::Error> {
     let url = functions.to_url_lossy();
     let password = percent_decode_str(url.password().unwrap_or_default()).decode_utf8_lossy();
     let user = format!("{}@'%'", quoted(functions.get_username()));
-    // `_` and `%` are wildcards in the name of a schema.
-    let schema = database
-        .get_database()
-        .unwrap_or_default()
-        .replace('`', "``")
-        .replace('_', "\\_")
-        .replace('%', "\\%");
+    // `_` and `%` are wildcards in the name of a schema, unless the server's partial_revokes is on.
+    let literal = "SHOW VARIABLES WHERE Variable_name = 'partial_revokes' AND Value = 'ON'";
+    let schema = match connection.fetch_optional(literal).await? {
+        Some(_) => schema.to_owned(),
+        None => schema.replace('_', "\\_").replace('%', "\\%"),
+    };
     for statement in [
         format!("CREATE USER IF NOT EXISTS {user}"),
         format!("ALTER USER {user} IDENTIFIED BY {}", quoted(&password)),

@@ -1,12 +1,14 @@
 //! CreateUser: `POST /users`
 
-use functions::{ApiError, Error, Request, Response, json};
+use std::process::ExitCode;
+
+use functions::{ApiError, Request, Response, json};
 use http::StatusCode;
 use shared::database::Database;
 use shared::user::{self, Password, Username};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     functions::run("create_user", &[user::CREATE_USER], handle).await
 }
 

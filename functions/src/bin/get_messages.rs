@@ -1,13 +1,15 @@
 //! GetMessages: `POST /messages/query`
 
-use functions::{ApiError, Error, Request, Response, json};
+use std::process::ExitCode;
+
+use functions::{ApiError, Request, Response, json};
 use http::StatusCode;
 use shared::Bounded;
 use shared::database::Database;
 use shared::message::{self, Cursor, GET_MESSAGES};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     functions::run("get_messages", &[GET_MESSAGES], handle).await
 }
 

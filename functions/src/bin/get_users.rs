@@ -1,13 +1,15 @@
 //! GetUsers: `GET /users`
 
-use functions::{ApiError, Error, Request, Response, json};
+use std::process::ExitCode;
+
+use functions::{ApiError, Request, Response, json};
 use http::StatusCode;
 use shared::Bounded;
 use shared::database::Database;
 use shared::user::{self, GET_USERS, Username};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     functions::run("get_users", &[GET_USERS], handle).await
 }
 

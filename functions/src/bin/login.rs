@@ -1,6 +1,8 @@
 //! Login: `POST /login`
 
-use functions::{ApiError, Error, Request, Response, json};
+use std::process::ExitCode;
+
+use functions::{ApiError, Request, Response, json};
 use http::StatusCode;
 use serde::Serialize;
 use shared::database::Database;
@@ -8,7 +10,7 @@ use shared::session::{self, BEGIN_LOGIN, LOGIN};
 use shared::user::{Password, Username};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     functions::run("login", &[BEGIN_LOGIN, LOGIN], handle).await
 }
 

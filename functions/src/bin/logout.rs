@@ -1,12 +1,14 @@
 //! Logout: `POST /logout`
 
-use functions::{ApiError, Error, Request, Response, json};
+use std::process::ExitCode;
+
+use functions::{ApiError, Request, Response, json};
 use http::StatusCode;
 use shared::database::Database;
 use shared::session::{self, LOGOUT, Scope};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     functions::run("logout", &[LOGOUT], handle).await
 }
 

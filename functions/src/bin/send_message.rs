@@ -1,12 +1,14 @@
 //! SendMessage: `POST /messages`
 
-use functions::{ApiError, Error, Request, Response, json};
+use std::process::ExitCode;
+
+use functions::{ApiError, Request, Response, json};
 use http::{HeaderValue, StatusCode};
 use shared::database::Database;
 use shared::message::{self, IdempotencyKey, SEND_MESSAGE};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() -> ExitCode {
     functions::run("send_message", &[SEND_MESSAGE], handle).await
 }
 
@@ -17,10 +19,12 @@ async fn handle(request: &Request, database: &Database) -> Result<Response, ApiE
         let (text, key) = (fields.required("message"), fields.header("Idempotency-Key"));
         Some((sender?, receiver?, text?, key?))
     })?;
+    // A send without a key can be repeated inside its request only, which is nobody's business.
+    let tell_replay = key.is_some();
     let key = key.unwrap_or_else(IdempotencyKey::random);
     let sent = message::send_message(database, &token, &sender, &receiver, text, &key).await?;
     let mut response = json(StatusCode::CREATED, &sent.message);
-    if sent.replayed {
+    if sent.replayed && tell_replay {
         response.headers.insert("Idempotent-Replayed", HeaderValue::from_static("true"));
     }
     Ok(response)

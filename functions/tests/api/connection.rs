@@ -3,8 +3,10 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::support::service::PASSWORD;
-use crate::support::{Answer, Database, Mode, OwnServer, Proxy, Service};
+use crate::support::{Answer, Database, Mode, OwnServer, Proxy, Service, bad_input};
 
 /// Every answer has to come within this time of the handler's start.
 const PROMISED: Duration = Duration::from_secs(5);
@@ -20,7 +22,7 @@ fn behind_a_proxy() -> (Service, Proxy, String) {
 }
 
 fn send(service: &Service, token: &str, message: &str) -> Answer {
-    let body = serde_json::json!({"sender": "alice", "receiver": "alice", "message": message});
+    let body = json!({"sender": "alice", "receiver": "alice", "message": message});
     service.send_message().token(token).json(body).send()
 }
 
@@ -50,7 +52,7 @@ fn one_connection_serves_all_requests_of_an_environment() {
 #[test]
 fn refusals_keep_the_connection() {
     let (service, proxy, token) = behind_a_proxy();
-    let alice_to_nobody = serde_json::json!({"sender": "alice", "receiver": "nobody", "message": "x"});
+    let alice_to_nobody = json!({"sender": "alice", "receiver": "nobody", "message": "x"});
     for _ in 0..5 {
         service.send_message().token(&token).json(alice_to_nobody.clone()).expect(404);
     }
@@ -99,6 +101,7 @@ fn a_send_whose_reply_is_lost_is_stored_once_and_answered() {
     let start = Instant::now();
     let answer = send(&service, &token, "2");
     assert_eq!((answer.status, answer.body["id"].as_i64()), (201, Some(2)));
+    assert_eq!(answer.header("idempotent-replayed"), None, "the client has sent it once");
     assert!(start.elapsed() < PROMISED);
     assert!(proxy.swallowed() > 0, "the first reply was lost");
     assert_eq!((stored(&service), proxy.connections()), (2, 2));
@@ -116,6 +119,70 @@ fn a_login_whose_reply_is_lost_opens_one_session() {
 }
 
 #[test]
+fn a_creation_whose_reply_is_lost_is_answered_with_success() {
+    let (service, proxy, _) = behind_a_proxy();
+    let user = |username| json!({"username": username, "password": PASSWORD});
+    service.create_user().json(user("bob")).expect(201);
+    proxy.set(Mode::SwallowReplies);
+    service.create_user().json(user("carol")).expect(201);
+    assert!(proxy.swallowed() > 0);
+    service.create_user().json(user("carol")).expect(409);
+}
+
+#[test]
+fn a_logout_whose_reply_is_lost_has_ended_the_session() {
+    let (service, proxy, token) = behind_a_proxy();
+    service.logout().token(bad_input::UNKNOWN_TOKEN).json(json!({"username": "alice"})).expect(401);
+    proxy.set(Mode::SwallowReplies);
+    service.logout().token(&token).json(json!({"username": "alice"})).expect(401);
+    assert!(proxy.swallowed() > 0);
+    assert_eq!(service.database.number("SELECT COUNT(*) FROM sessions"), 0);
+}
+
+#[test]
+fn a_port_that_nobody_listens_on_is_a_503_at_once() {
+    let service = Service::start().through("mysql://nobody:nothing@127.0.0.1:1/chat");
+    let start = Instant::now();
+    assert_unavailable(&send(&service, bad_input::UNKNOWN_TOKEN, "hello"));
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_procedure_that_is_being_replaced_is_waited_for() {
+    let (service, _, token) = behind_a_proxy();
+    service.get_users().token(&token).expect(200);
+    service.database.execute("DROP PROCEDURE get_users");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(15));
+            service.database.execute(include_str!("../../../sql/0010_get_users.sql"));
+        });
+        service.get_users().token(&token).expect(200);
+    });
+}
+
+#[test]
+fn a_bug_in_a_statement_is_a_500_that_tells_nothing() {
+    let (service, _, token) = behind_a_proxy();
+    for body in [
+        "SELECT * FROM canary_table",
+        "SIGNAL SQLSTATE '22001' SET MESSAGE_TEXT = 'canary'",
+        "SELECT 7, 'ok'",
+    ] {
+        service.database.execute("DROP PROCEDURE get_users");
+        let parameters = "p_token BINARY(32), p_limit INT, p_after VARCHAR(64)";
+        service.database.execute(&format!("CREATE PROCEDURE get_users({parameters}) {body}"));
+        let answer = service.get_users().token(&token).expect(500);
+        assert_eq!(
+            (answer.code(), &answer.body["detail"]),
+            ("INTERNAL", &json!("Something went wrong on our side."))
+        );
+    }
+    assert!(!service.logs().contains("canary"), "the server's text may quote anything: {}", service.logs());
+    assert!(service.logs().contains("MySQL error 1146"));
+}
+
+#[test]
 fn a_database_that_does_not_answer_is_a_503_in_time_and_service_resumes() {
     let (service, proxy, token) = behind_a_proxy();
     assert_eq!(send(&service, &token, "1").status, 201);
@@ -126,7 +193,7 @@ fn a_database_that_does_not_answer_is_a_503_in_time_and_service_resumes() {
         assert!(start.elapsed() < PROMISED, "{:?}", start.elapsed());
     }
     let start = Instant::now();
-    let body = serde_json::json!({"username": "alice", "password": PASSWORD});
+    let body = json!({"username": "alice", "password": PASSWORD});
     assert_unavailable(&service.login().json(body).send());
     assert!(start.elapsed() < PROMISED, "two calls share the time of one request");
     proxy.set(Mode::Forward);
@@ -137,7 +204,7 @@ fn a_database_that_does_not_answer_is_a_503_in_time_and_service_resumes() {
 fn a_conversation_locked_by_another_session_is_a_503_in_time_and_the_send_can_be_repeated() {
     let (service, proxy, token) = behind_a_proxy();
     assert_eq!(send(&service, &token, "1").status, 201);
-    let body = serde_json::json!({"sender": "alice", "receiver": "alice", "message": "2"});
+    let body = json!({"sender": "alice", "receiver": "alice", "message": "2"});
     let call = || service.send_message().token(&token).json(body.clone()).header("Idempotency-Key", "2");
     let lock = service.database.lock("SELECT last_id FROM conversations FOR UPDATE");
     let start = Instant::now();
@@ -151,8 +218,8 @@ fn a_conversation_locked_by_another_session_is_a_503_in_time_and_the_send_can_be
 }
 
 #[test]
-fn a_short_lock_is_waited_for() {
-    let (service, _, token) = behind_a_proxy();
+fn a_short_lock_is_waited_for_on_the_same_connection() {
+    let (service, proxy, token) = behind_a_proxy();
     assert_eq!(send(&service, &token, "1").status, 201);
     let lock = service.database.lock("SELECT last_id FROM conversations FOR UPDATE");
     thread::scope(|scope| {
@@ -162,6 +229,7 @@ fn a_short_lock_is_waited_for() {
         });
         assert_eq!(send(&service, &token, "2").status, 201);
     });
+    assert_eq!(proxy.connections(), 1);
 }
 
 #[test]

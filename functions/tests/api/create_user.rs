@@ -121,3 +121,15 @@ fn bad_input_is_refused() {
     bad_input::check(&service, || service.create_user(), &good, &json!({}), &bad_values);
     bad_input::check_media_type_and_size(&service, || service.create_user());
 }
+
+#[test]
+fn checks_answer_in_their_order() {
+    let service = Service::start();
+    let too_large = "x".repeat(200_000);
+    service.create_user().raw(too_large.as_str()).expect(415);
+    service.create_user().header("Content-Type", "application/json").raw(too_large).expect(413);
+    let user = json!({"username": "alice", "password": "correct horse"});
+    service.create_user().json(user.clone()).expect(201);
+    service.create_user().json(user.clone()).query("a=b").expect(400);
+    service.create_user().json(user).expect(409);
+}

@@ -146,4 +146,7 @@ fn checks_answer_in_their_order() {
     call().token(bad_input::UNKNOWN_TOKEN).raw("").expect(415);
     call().token(bad_input::UNKNOWN_TOKEN).json(json!({"sender": "alice"})).expect(400);
     call().token(bad_input::UNKNOWN_TOKEN).json(json!({"sender": "bob", "receiver": "carol"})).expect(401);
+    let session = service.log_in("alice");
+    call().token(&session.token).json(json!({"sender": "bob", "receiver": "carol", "limit": 0})).expect(400);
+    call().token(&session.token).json(json!({"sender": "bob", "receiver": "carol"})).expect(403);
 }

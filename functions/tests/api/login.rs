@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
+use sqlx::Row;
 
 use crate::support::service::{Call, PASSWORD};
 use crate::support::{Service, bad_input};
@@ -230,6 +231,22 @@ fn sixteen_guesses_at_once_get_no_more_than_ten_tries() {
 }
 
 #[test]
+fn of_eight_tries_at_the_limit_at_once_one_gets_through() {
+    let service = Service::start();
+    for round in 0..20 {
+        let begin = format!("CALL begin_login('user{round}', 'here')");
+        service.database.execute(&begin);
+        service.database.execute("UPDATE login_attempts SET failures = 9");
+        let outcomes: Vec<String> = thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| service.database.rows(&begin)[0].get(0))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(outcomes.iter().filter(|outcome| *outcome == "ok").count(), 1, "{outcomes:?}");
+    }
+}
+
+#[test]
 fn expired_sessions_and_old_failures_are_swept_away() {
     let service = Service::start();
     service.session("alice");
@@ -256,4 +273,17 @@ fn bad_input_is_refused() {
     bad_input::check_media_type_and_size(&service, || service.login());
     attempt(&service, "alice", "password").expect(401);
     attempt(&service, "alice", "alice-alice").expect(401);
+}
+
+#[test]
+fn checks_answer_in_their_order() {
+    let service = Service::start();
+    service.session("alice");
+    fail(&service, "alice", "192.0.2.1", 10);
+    let too_large = "x".repeat(200_000);
+    service.login().raw(too_large.as_str()).expect(415);
+    service.login().header("Content-Type", "application/json").raw(too_large).expect(413);
+    service.login().json(json!({"username": "alice", "password": PASSWORD, "more": 1})).expect(400);
+    service.login().json(json!({"username": "alice", "password": PASSWORD})).query("a=b").expect(400);
+    service.login().json(json!({"username": "alice", "password": "wrong password"})).expect(429);
 }

@@ -1,7 +1,10 @@
 //! Promise 7: every line of a log is one JSON object, and no secret is in any.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
+use crate::support::lambda::binary;
 use crate::support::service::REQUEST_ID;
 use crate::support::{Mode, Proxy, Service};
 
@@ -71,4 +74,19 @@ fn no_password_token_or_message_is_logged_and_every_line_is_json() {
         assert_eq!(line["level"], "ERROR");
         assert!(line["cause"].as_str().is_some_and(|cause| cause.starts_with("connection")), "{line}");
     }
+}
+
+#[test]
+fn a_function_that_can_not_start_says_why_in_json_and_ends() {
+    let output = Command::new(binary("login"))
+        .env_clear()
+        .env("DATABASE_URL", "mysql://root:secret@/")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let log = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert_eq!(lines.len(), 1, "{log}");
+    assert!(lines[0]["error"].as_str().unwrap().starts_with("DATABASE_URL is no"), "{log}");
+    assert!(!log.contains("secret"));
 }

@@ -83,7 +83,6 @@ fn migrations_of_a_newer_release_are_left_alone() {
 #[test]
 fn several_runs_at_a_time_do_not_disturb_each_other() {
     let database = Database::unmigrated(&server());
-    database.create_database();
     thread::scope(|scope| {
         let runs: Vec<_> = (0..3).map(|_| scope.spawn(|| text(&database.migrate()))).collect();
         let mut texts: Vec<_> = runs.into_iter().map(|run| run.join().unwrap()).collect();
@@ -116,11 +115,19 @@ fn a_missing_or_wrong_setting_is_told_without_its_secret() {
 }
 
 #[test]
+fn the_functions_user_is_for_the_same_database() {
+    let mut database = Database::unmigrated(&server());
+    database.functions_url = database.functions_url.replace(database.name(), "another");
+    let error = String::from_utf8_lossy(&database.migrate().stderr).into_owned();
+    assert!(error.contains("FUNCTIONS_DATABASE_URL names another database"), "{error}");
+}
+
+#[test]
 fn nothing_depends_on_the_servers_defaults() {
     let server = OwnServer::start(
         "--sql-mode=ANSI,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH --character-set-server=latin1 \
          --collation-server=latin1_swedish_ci --default-time-zone=+05:30 --transaction-isolation=SERIALIZABLE \
-         --autocommit=0 --lc-time-names=de_DE --explicit-defaults-for-timestamp=1 --div-precision-increment=0",
+         --autocommit=0 --completion-type=CHAIN --loose-partial-revokes=ON --lc-time-names=de_DE --explicit-defaults-for-timestamp=1 --div-precision-increment=0",
     );
     for isolation in ["SERIALIZABLE", "READ UNCOMMITTED"] {
         let service = Service::on(Database::on(&server.url)).environments(2);

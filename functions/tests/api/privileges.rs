@@ -31,6 +31,7 @@ fn the_functions_user_is_refused_everything_but_execute() {
     statements.extend(
         [
             "CREATE TABLE more (id INT)",
+            "CREATE TEMPORARY TABLE more (id INT)",
             "CREATE PROCEDURE more() SELECT 1",
             "CREATE FUNCTION more() RETURNS INT RETURN 1",
             "CREATE EVENT more ON SCHEDULE EVERY 1 DAY DO SELECT 1",

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::UNIX_EPOCH;
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection, Row};
@@ -37,7 +38,8 @@ impl Database {
     /// The name of a fresh database on the server of `url`, which `migrate` is to create.
     pub fn unmigrated(url: &str) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("chat_{}_{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let age = UNIX_EPOCH.elapsed().unwrap().as_millis();
+        let name = format!("chat_{age:x}_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let admin: MySqlConnectOptions = url.parse().unwrap();
         let admin = admin.database(&name).disable_statement_logging();
         let functions_url = admin.clone().username(&name).password("p@ss'wörd\\").to_url_lossy().to_string();
@@ -56,8 +58,12 @@ impl Database {
 
     /// Creates the database without migrating it.
     pub fn create_database(&self) {
-        let name = &self.name;
-        rows(&self.admin.clone().database("information_schema"), &format!("CREATE DATABASE {name}")).unwrap();
+        self.execute_anywhere(&format!("CREATE DATABASE {}", self.name));
+    }
+
+    /// Runs a statement outside the database, which need not exist.
+    pub fn execute_anywhere(&self, sql: &str) {
+        rows(&self.admin.clone().database("information_schema"), sql).unwrap();
     }
 
     /// Runs the migrate binary.
@@ -143,20 +149,27 @@ impl Database {
         self.execute(&format!("INSERT INTO messages VALUES {}", messages.join(",")));
     }
 
-    /// Everything in the tables, for telling whether anything was written.
+    /// Checksums of the tables, for telling whether anything was written.
     pub fn contents(&self) -> Vec<i64> {
-        ["users", "sessions", "login_attempts", "conversations", "messages"]
-            .map(|table| format!("SELECT COUNT(*) FROM {table}"))
-            .iter()
-            .map(|sql| self.number(sql))
-            .collect()
+        let rows = self.rows("CHECKSUM TABLE users, sessions, login_attempts, conversations, messages");
+        rows.iter().map(|row| row.try_get_unchecked(1).unwrap()).collect()
+    }
+
+    /// How many deadlocks the server has found.
+    pub fn deadlocks(&self) -> i64 {
+        let mariadb = "SELECT variable_value FROM information_schema.global_status
+                       WHERE variable_name = 'Innodb_deadlocks'";
+        let mysql =
+            "SELECT CAST(count AS CHAR) FROM information_schema.innodb_metrics WHERE name = 'lock_deadlocks'";
+        let rows = rows(&self.admin, mariadb).unwrap_or_else(|_| self.rows(mysql));
+        rows[0].try_get_unchecked::<String, _>(0).unwrap().parse().unwrap()
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
         let sql = format!("DROP DATABASE IF EXISTS {0}; DROP USER IF EXISTS {0}@'%'", self.name);
-        rows(&self.admin, &sql).ok();
+        self.execute_anywhere(&sql);
     }
 }
 
