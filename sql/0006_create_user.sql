@@ -14,7 +14,7 @@ BEGIN
 
   ROLLBACK AND NO CHAIN NO RELEASE;
   SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
-  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
+  SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
   INSERT INTO users (username, password) VALUES (p_username, p_password);
   SELECT 'ok';

@@ -14,7 +14,7 @@ logout: BEGIN
 
   ROLLBACK AND NO CHAIN NO RELEASE;
   SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
-  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
+  SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
   SET v_now = UTC_TIMESTAMP(6);
 
   SET v_caller = (SELECT username FROM sessions WHERE token = p_token AND expires > v_now);

@@ -12,7 +12,7 @@ get_users: BEGIN
 
   ROLLBACK AND NO CHAIN NO RELEASE;
   SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
-  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
+  SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
   SET v_now = UTC_TIMESTAMP(6), p_after = COALESCE(p_after, '');
 
   IF NOT EXISTS (SELECT 1 FROM sessions WHERE token = p_token AND expires > v_now) THEN

@@ -22,7 +22,8 @@ send_message: BEGIN
   ROLLBACK AND NO CHAIN NO RELEASE;
   -- A client that gave up leaves its CALL waiting: not for long.
   SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
-  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
+  -- Not READ COMMITTED: where the binary log is statement-based, InnoDB would refuse every write (1665).
+  SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
   SET v_caller = (SELECT username FROM sessions WHERE token = p_token AND expires > UTC_TIMESTAMP(6));
   IF v_caller IS NULL THEN

@@ -20,7 +20,7 @@ get_messages: BEGIN
 
   ROLLBACK AND NO CHAIN NO RELEASE;
   SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
-  SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED;
+  SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
   SET v_caller = (SELECT username FROM sessions WHERE token = p_token AND expires > UTC_TIMESTAMP(6));
   IF v_caller IS NULL THEN

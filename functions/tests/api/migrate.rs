@@ -127,7 +127,7 @@ fn nothing_depends_on_the_servers_defaults() {
     let server = OwnServer::start(
         "--sql-mode=ANSI,NO_BACKSLASH_ESCAPES,PAD_CHAR_TO_FULL_LENGTH --character-set-server=latin1 \
          --collation-server=latin1_swedish_ci --default-time-zone=+05:30 --transaction-isolation=SERIALIZABLE \
-         --autocommit=0 --completion-type=CHAIN --loose-partial-revokes=ON --lc-time-names=de_DE --explicit-defaults-for-timestamp=1 --div-precision-increment=0",
+         --autocommit=0 --completion-type=CHAIN --loose-partial-revokes=ON --log-bin --loose-binlog-format=STATEMENT --lc-time-names=de_DE --explicit-defaults-for-timestamp=1 --div-precision-increment=0",
     );
     for isolation in ["SERIALIZABLE", "READ UNCOMMITTED"] {
         let service = Service::on(Database::on(&server.url)).environments(2);
