@@ -1,5 +1,5 @@
 //! Puts two users with published passwords and tokens into the database of `DATABASE_URL`, for trying the
-//! service out. Never for a database that others can reach.
+//! service out, and prints the tokens. Never for a database that others can reach.
 
 use std::error::Error;
 
@@ -38,6 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 .execute(&mut connection)
                 .await?;
         }
+        println!("  {}='Authorization: Bearer {}'", username.to_uppercase(), tokens[0]);
         let update = "UPDATE users SET logged_in = UTC_TIMESTAMP(6) + INTERVAL 30 DAY WHERE username = ?";
         sqlx::query(update).bind(username).execute(&mut connection).await?;
     }
