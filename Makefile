@@ -17,7 +17,7 @@ run: $(CARGO_LAMBDA) ## Serve all routes on http://localhost:9000, with a privat
 	@$(SERVER) $(DATA) functions/local/run
 
 .PHONY: invoke
-invoke: $(CARGO_LAMBDA) ## Send events/FN.json to the function FN of a running `make run`: make invoke FN=send_message
+invoke: ## Send events/FN.json to the function FN of a running `make run`: make invoke FN=send_message
 	@test -f events/$(FN).json || { echo "FN must be one of: $(basename $(notdir $(wildcard events/*.json)))"; exit 2; }
 	@$(CARGO_LAMBDA) lambda invoke $(FN) --invoke-address 127.0.0.1 --data-file events/$(FN).json --output-format json
 
@@ -38,8 +38,8 @@ clean: ## Remove what was built and installed, and the private databases.
 
 $(CARGO_LAMBDA):
 	@echo "Installing cargo-lambda $(CARGO_LAMBDA_VERSION) into .venv"
-	@python3 -m venv .venv || { rm -rf .venv; \
-	  echo "Python's venv is missing: installing Debian's python3-venv"; \
-	  $(SUDO) apt-get update -q && $(SUDO) apt-get install -qy python3-venv && python3 -m venv .venv; }
+	@python3 -c 'import ensurepip' 2> /dev/null || { echo "and Debian's python3-venv for it"; \
+	  $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy python3-venv; }
+	@python3 -m venv .venv
 	@# Without its dependency ziglang, 100 MB that only cross-compiling needs.
 	@.venv/bin/pip install --quiet --no-deps cargo-lambda==$(CARGO_LAMBDA_VERSION)

@@ -1,5 +1,6 @@
 //! HTTP glue between API Gateway's events and the handlers in `bin/`.
 
+pub mod custom_resource;
 mod error;
 mod fields;
 mod log;
@@ -54,11 +55,5 @@ where
         log::request(operation, request.id(), &result, started.elapsed());
         Ok::<_, Infallible>(result.unwrap_or_else(|error| error.to_response(request.id())))
     };
-    match lambda_runtime::run(service_fn(serve)).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(operation, %error, "{operation} has lost its runtime API");
-            ExitCode::FAILURE
-        }
-    }
+    log::exit_code(operation, lambda_runtime::run(service_fn(serve)).await)
 }

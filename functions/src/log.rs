@@ -1,22 +1,27 @@
 //! One JSON object a line on standard output; never a password, a token or a message's text.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::{ApiError, Response};
 
 /// Installs the subscriber, and has panics logged as JSON too: with their place in the code, but not their
 /// message, which may quote anything.
 pub(crate) fn init() {
-    tracing_subscriber::fmt()
+    let json = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_target(false)
-        .with_max_level(LevelFilter::INFO)
-        .init();
+        .with_target(false);
+    // The runtime warns of a setting that the local emulator makes.
+    let levels =
+        Targets::new().with_default(LevelFilter::INFO).with_target("lambda_runtime", LevelFilter::ERROR);
+    tracing_subscriber::registry().with(json).with(levels).init();
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);
         tracing::error!(location, "panicked");
@@ -54,6 +59,17 @@ pub(crate) fn request(operation: &str, id: &str, result: &Result<Response, ApiEr
                     );
                 }
             }
+        }
+    }
+}
+
+/// What a process ends with once its runtime API is gone.
+pub(crate) fn exit_code(operation: &str, result: Result<(), lambda_runtime::Error>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(operation, %error, "{operation} has lost its runtime API");
+            ExitCode::FAILURE
         }
     }
 }

@@ -2,20 +2,17 @@
 //!
 //! There is no pool: an environment serves one request at a time, and a pool's pings and background tasks
 //! would cost round trips and stop half-way when Lambda freezes the environment.
-//!
-//! Environment: `DATABASE_URL` (`mysql://user:password@host:port/database`).
 
 use std::cell::Cell;
 use std::time::{Duration, Instant, SystemTime};
-use std::{env, fmt, io};
+use std::{fmt, io};
 
-use sqlx::mysql::{
-    MySql, MySqlArguments, MySqlConnectOptions, MySqlConnection, MySqlDatabaseError, MySqlRow,
-};
+use sqlx::mysql::{MySql, MySqlArguments, MySqlConnection, MySqlDatabaseError, MySqlRow};
 use sqlx::query::Query;
-use sqlx::{ConnectOptions, Executor, Row};
+use sqlx::{Executor, Row};
 use tokio::time::{sleep, timeout};
 
+use crate::target::{SettingError, Target};
 use crate::{Error, random_bytes};
 
 /// How long connecting may take: TCP, TLS, authentication and preparing the statements.
@@ -30,7 +27,7 @@ const ATTEMPTS: u32 = 5;
 
 /// What to connect with, and the connection while there is one.
 pub struct Database {
-    options: MySqlConnectOptions,
+    target: Target,
     statements: &'static [&'static str],
     held: Cell<Option<Held>>,
 }
@@ -48,7 +45,7 @@ impl Database {
     /// The database of `DATABASE_URL`. Connects at once and prepares `statements`, so that the first request
     /// need not; where that fails, the first request tries again.
     pub async fn open(statements: &'static [&'static str]) -> Result<Self, SettingError> {
-        let database = Self { options: options_from_env("DATABASE_URL")?, statements, held: Cell::default() };
+        let database = Self { target: Target::from_env("DATABASE_URL")?, statements, held: Cell::default() };
         match database.connect().await {
             Ok(held) => database.held.set(Some(held)),
             Err(error) => tracing::warn!(%error, "no connection to the database yet"),
@@ -104,7 +101,7 @@ impl Database {
 
     async fn connect(&self) -> Result<Held, DatabaseError> {
         let connect = async {
-            let mut connection = self.options.connect().await?;
+            let mut connection = self.target.connect().await?;
             let row = connection.fetch_one("SELECT CAST(@@wait_timeout AS UNSIGNED)").await?;
             let wait_timeout = Duration::from_secs(row.try_get(0)?);
             for statement in self.statements {
@@ -130,40 +127,6 @@ impl Held {
 fn jitter(attempts: u32) -> Duration {
     let random = u16::from_ne_bytes(random_bytes());
     Duration::from_micros(5_000 + u64::from(random) % 5_000) * 2_u32.pow(attempts - 1)
-}
-
-/// Reads the options of a connection from the environment variable `name`.
-///
-/// None of sqlx's SET statements is sent at connect: nothing in the procedures depends on a session's
-/// settings, and they would cost a round trip.
-pub(crate) fn options_from_env(name: &'static str) -> Result<MySqlConnectOptions, SettingError> {
-    let url = env::var(name).map_err(|_| SettingError::new(name, "is not set"))?;
-    let parsed = if url.starts_with("mysql://") { url.parse().ok() } else { None };
-    let options: MySqlConnectOptions = parsed.ok_or(SettingError::new(name, "is no mysql:// URL"))?;
-    if options.get_database().is_none_or(str::is_empty) {
-        return Err(SettingError::new(name, "names no database"));
-    }
-    Ok(options
-        .pipes_as_concat(false)
-        .no_engine_substitution(false)
-        .timezone(None)
-        .set_names(false)
-        .disable_statement_logging())
-}
-
-/// An environment variable that has to be mended before anything can run. Its value, which may hold a
-/// password, is not told.
-#[derive(Debug, thiserror::Error)]
-#[error("{name} {problem}; it must be like mysql://user:password@host:3306/chat")]
-pub struct SettingError {
-    name: &'static str,
-    problem: &'static str,
-}
-
-impl SettingError {
-    pub(crate) fn new(name: &'static str, problem: &'static str) -> Self {
-        Self { name, problem }
-    }
 }
 
 /// Trouble with the database. `Display` is for the log: the server's number for the error, never its text,
@@ -192,6 +155,8 @@ pub enum DatabaseError {
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
         match error {
+            // So a certificate that is not trusted arrives.
+            sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Self::Protocol,
             sqlx::Error::Io(error) => Self::Broken(error.kind()),
             sqlx::Error::Database(error) => match error.try_downcast::<MySqlDatabaseError>() {
                 Ok(error) => Self::Refused { number: error.number(), bug: is_bug(&error) },

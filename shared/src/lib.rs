@@ -5,15 +5,18 @@
 
 pub mod database;
 mod error;
+mod iam;
 pub mod message;
 pub mod migration;
 mod number;
 pub mod session;
+mod target;
 pub mod token;
 pub mod user;
 
 pub use error::{Error, Invalid};
 pub use number::Bounded;
+pub use target::SettingError;
 
 /// Bytes that nobody can guess.
 fn random_bytes<const N: usize>() -> [u8; N] {

@@ -1,16 +1,23 @@
 //! Brings a database to the schema of this release.
 //!
-//! Environment: `DATABASE_URL`, of a user who may create the database with its tables and procedures; where
-//! `FUNCTIONS_DATABASE_URL` is set, its user is created too, who may EXECUTE the procedures and nothing else.
+//! Environment: `DATABASE_URL`, of the user who owns the schema and so defines every procedure;
+//! `FUNCTIONS_DATABASE_URL` (optional), whose user is created and may EXECUTE and nothing else;
+//! `MASTER_DATABASE_URL` (optional), of the user who creates the other two where the first can't log in yet. The
+//! master's password may be old by then: it is used for nothing else.
 
-use std::env;
+use std::time::{Duration, Instant};
+use std::{env, fmt};
 
 use percent_encoding::percent_decode_str;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
-use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::mysql::{MySqlConnection, MySqlDatabaseError};
 use sqlx::{ConnectOptions, Executor, Row};
+use tokio::time::{sleep, timeout};
 
-use crate::database::{SettingError, options_from_env};
+use crate::target::{SettingError, Target};
+
+/// How long one attempt to connect may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 /// The migrations of `sql/`. Newer ones in the database, as after a rolled-back deploy, are left alone.
 static MIGRATOR: Migrator = {
@@ -20,12 +27,16 @@ static MIGRATOR: Migrator = {
     migrator
 };
 
-/// What `migrate` has done.
+/// What [`migrate`] has done: how many migrations it has applied, of how many.
 pub struct Report {
-    /// How many migrations were applied.
-    pub applied: usize,
-    /// How many there are.
-    pub total: usize,
+    applied: usize,
+    total: usize,
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} migrations had to be applied", self.applied, self.total)
+    }
 }
 
 /// Why a migration failed. `Display` is for who runs it.
@@ -41,23 +52,41 @@ pub enum MigrationError {
     #[error(transparent)]
     Migration(#[from] MigrateError),
     /// The database could not be reached, created or asked.
-    #[error(transparent)]
+    #[error("DATABASE_URL: {0}")]
     Database(#[from] sqlx::Error),
 }
 
-/// Creates the database where it is missing, applies the migrations that it lacks, and grants the functions'
-/// user what it needs. Safe to repeat, also after a run that failed half-way, and to run twice at a time.
-pub async fn migrate() -> Result<Report, MigrationError> {
-    let options = options_from_env("DATABASE_URL")?;
-    let schema = options.get_database().unwrap_or_default().replace('`', "``");
-    let create = format!("CREATE DATABASE IF NOT EXISTS `{schema}`");
-    options.clone().database("information_schema").connect().await?.execute(create.as_str()).await?;
+/// Creates the database and the users where they are missing, and applies the migrations that it lacks. Safe to
+/// repeat, also after a run that failed half-way, and to run twice at a time.
+///
+/// A database that is not there yet, as one that wakes from a pause, is waited for until `patience` has passed.
+pub async fn migrate(patience: Duration) -> Result<Report, MigrationError> {
+    let until = Instant::now() + patience;
+    let owner = Target::from_env("DATABASE_URL")?;
+    let functions = optional("FUNCTIONS_DATABASE_URL")?;
+    let master = optional("MASTER_DATABASE_URL")?;
+    if functions.as_ref().is_some_and(|functions| functions.schema() != owner.schema()) {
+        let problem = "names another database than DATABASE_URL";
+        return Err(SettingError { name: "FUNCTIONS_DATABASE_URL", problem }.into());
+    }
 
-    let mut connection = options.connect().await?;
+    let mut connection = match (connect(&owner.without_database(), until).await, &master) {
+        (Err(error), Some(master)) if is_denied(&error) => {
+            let mut connection = connect(&master.without_database(), until).await?;
+            create_account(&mut connection, &owner, "ALL PRIVILEGES").await?;
+            if let Some(functions) = &functions {
+                create_account(&mut connection, functions, "EXECUTE").await?;
+            }
+            connect_when_allowed(&owner.without_database(), until).await?
+        }
+        (result, _) => result?,
+    };
+    let schema = owner.schema().replace('`', "``");
+    connection.execute(format!("CREATE DATABASE IF NOT EXISTS `{schema}`").as_str()).await?;
+    connection.execute(format!("USE `{schema}`").as_str()).await?;
     // Procedures keep the settings of the session that creates them.
-    connection
-        .execute("SET SESSION sql_mode = 'TRADITIONAL', NAMES utf8mb4 COLLATE utf8mb4_general_ci")
-        .await?;
+    let settings = "SET SESSION sql_mode = 'TRADITIONAL', NAMES utf8mb4 COLLATE utf8mb4_general_ci";
+    connection.execute(settings).await?;
 
     // Held until the connection closes. sqlx's own lock is released before the grants, and waits for ever.
     let lock = "SELECT COALESCE(GET_LOCK(SHA2(CONCAT('migrate ', DATABASE()), 256), 60), 0)";
@@ -71,40 +100,69 @@ pub async fn migrate() -> Result<Report, MigrationError> {
     MIGRATOR.run_direct(&mut connection).await?;
     let after = connection.list_applied_migrations().await?.len();
 
-    if env::var_os("FUNCTIONS_DATABASE_URL").is_some() {
-        let functions = options_from_env("FUNCTIONS_DATABASE_URL")?;
-        if functions.get_database() != options.get_database() {
-            return Err(SettingError::new(
-                "FUNCTIONS_DATABASE_URL",
-                "names another database than DATABASE_URL",
-            )
-            .into());
-        }
-        grant(&mut connection, &schema, &functions).await?;
+    if let (Some(functions), None) = (&functions, &master) {
+        create_account(&mut connection, functions, "EXECUTE").await?;
     }
     Ok(Report { applied: after - before, total: MIGRATOR.iter().count() })
 }
 
-/// Lets the functions' user execute the procedures. The grant is on the schema: one on a routine would be
-/// lost whenever the routine is replaced.
-async fn grant(
+fn optional(name: &'static str) -> Result<Option<Target>, SettingError> {
+    env::var_os(name).is_some().then(|| Target::from_env(name)).transpose()
+}
+
+/// Connects, as often as it takes until `until` while nobody answers.
+async fn connect(target: &Target, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
+    loop {
+        let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+        match timeout(CONNECT_DEADLINE, target.connect()).await.unwrap_or_else(late) {
+            Err(sqlx::Error::Io(_)) if Instant::now() < until => sleep(Duration::from_secs(1)).await,
+            result => return result,
+        }
+    }
+}
+
+/// Connects as a user who was just created: AWS may refuse a new role for some seconds.
+async fn connect_when_allowed(target: &Target, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
+    loop {
+        match connect(target, until).await {
+            Err(error) if is_denied(&error) && Instant::now() < until => sleep(Duration::from_secs(1)).await,
+            result => return result,
+        }
+    }
+}
+
+/// Whether the server knows the user not at all, or with another password.
+fn is_denied(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
+    error.is_some_and(|error| error.number() == 1045)
+}
+
+/// Creates the user of `target`, and grants privileges on its schema. Those on single routines would be lost
+/// whenever a routine is replaced.
+async fn create_account(
     connection: &mut MySqlConnection,
-    schema: &str,
-    functions: &MySqlConnectOptions,
+    target: &Target,
+    privileges: &str,
 ) -> Result<(), sqlx::Error> {
-    let url = functions.to_url_lossy();
-    let password = percent_decode_str(url.password().unwrap_or_default()).decode_utf8_lossy();
-    let user = format!("{}@'%'", quoted(functions.get_username()));
+    let user = format!("{}@'%'", quoted(target.options.get_username()));
+    let identified = if target.iam.is_some() {
+        "WITH AWSAuthenticationPlugin AS 'RDS'".to_owned()
+    } else {
+        let url = target.options.to_url_lossy();
+        let password = percent_decode_str(url.password().unwrap_or_default()).decode_utf8_lossy();
+        format!("BY {}", quoted(&password))
+    };
     // `_` and `%` are wildcards in the name of a schema, unless the server's partial_revokes is on.
     let literal = "SHOW VARIABLES WHERE Variable_name = 'partial_revokes' AND Value = 'ON'";
+    let schema = target.schema().replace('`', "``");
     let schema = match connection.fetch_optional(literal).await? {
-        Some(_) => schema.to_owned(),
+        Some(_) => schema,
         None => schema.replace('_', "\\_").replace('%', "\\%"),
     };
     for statement in [
-        format!("CREATE USER IF NOT EXISTS {user}"),
-        format!("ALTER USER {user} IDENTIFIED BY {}", quoted(&password)),
-        format!("GRANT EXECUTE ON `{schema}`.* TO {user}"),
+        format!("CREATE USER IF NOT EXISTS {user} IDENTIFIED {identified}"),
+        format!("ALTER USER {user} IDENTIFIED {identified}"),
+        format!("GRANT {privileges} ON `{schema}`.* TO {user}"),
     ] {
         connection.execute(statement.as_str()).await?;
     }

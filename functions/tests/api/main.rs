@@ -6,6 +6,7 @@ mod support;
 
 mod connection;
 mod create_user;
+mod custom_resource;
 mod get_messages;
 mod get_users;
 mod login;
@@ -16,3 +17,4 @@ mod privileges;
 mod races;
 mod round_trips;
 mod send_message;
+mod tls;

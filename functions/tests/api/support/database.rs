@@ -234,6 +234,13 @@ impl OwnServer {
     }
 }
 
+impl OwnServer {
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.url.parse::<MySqlConnectOptions>().unwrap().get_port()
+    }
+}
+
 impl Drop for OwnServer {
     fn drop(&mut self) {
         // The end of its input ends `cat`, and with it the server.

@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 use std::{fs, path::PathBuf, thread};
 
 use serde_json::Value;
@@ -34,12 +34,12 @@ pub struct Function {
     queue: Arc<Queue>,
     processes: Mutex<Vec<Child>>,
     log: PathBuf,
-    database_url: String,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Function {
-    /// Starts `environments` processes of the binary at `path`.
-    pub fn start(name: &'static str, environments: usize, database_url: &str) -> Self {
+    /// Starts `environments` processes of the binary `name` with further environment variables.
+    pub fn start(name: &'static str, environments: usize, environment: &[(&'static str, &str)]) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let server = Arc::new(Server::http("127.0.0.1:0").unwrap());
         let queue = Arc::new(Queue::default());
@@ -50,8 +50,8 @@ impl Function {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
             .join(format!("{name}-{}-{count}.log", std::process::id()));
-        let function =
-            Self { name, server, queue, processes: Mutex::default(), log, database_url: database_url.into() };
+        let environment = environment.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let function = Self { name, server, queue, processes: Mutex::default(), log, environment };
         for _ in 0..environments {
             function.add_environment();
         }
@@ -67,7 +67,7 @@ impl Function {
             .env("AWS_LAMBDA_FUNCTION_NAME", self.name)
             .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
             .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
-            .env("DATABASE_URL", &self.database_url)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -78,30 +78,32 @@ impl Function {
 
     /// Hands `event` to an environment that is free, and returns its response.
     pub fn invoke(&self, event: &Value) -> Value {
+        let result = self.invoke_within(Duration::from_mins(1), event);
+        result.unwrap_or_else(|error| panic!("{}: the invocation failed: {error}; {}", self.name, self.log()))
+    }
+
+    /// Hands out `event`, to be answered within `time`, and returns the response or the error.
+    pub fn invoke_within(&self, time: Duration, event: &Value) -> Result<Value, Value> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let id = format!("invocation-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let (sender, receiver) = channel();
         self.queue.waiting.lock().unwrap().insert(id.clone(), sender);
-        let poll = self
-            .queue
-            .next_poll()
-            .unwrap_or_else(|| panic!("{}: no environment polls; {}", self.name, self.log()));
+        let poll = self.queue.next_poll();
+        let poll = poll.unwrap_or_else(|| panic!("{}: no environment polls; {}", self.name, self.log()));
         let header = |name: &str, value: &str| Header::from_bytes(name, value).unwrap();
+        let deadline = (UNIX_EPOCH.elapsed().unwrap() + time).as_millis();
         poll.respond(
             Response::from_string(event.to_string())
                 .with_header(header("Lambda-Runtime-Aws-Request-Id", &id))
-                .with_header(header("Lambda-Runtime-Deadline-Ms", "99999999999999"))
+                .with_header(header("Lambda-Runtime-Deadline-Ms", &deadline.to_string()))
                 .with_header(header(
                     "Lambda-Runtime-Invoked-Function-Arn",
                     "arn:aws:lambda:local:0:function:test",
                 )),
         )
         .unwrap();
-        match receiver.recv_timeout(PATIENCE) {
-            Ok(Ok(response)) => response,
-            Ok(Err(error)) => panic!("{}: the invocation failed: {error}; {}", self.name, self.log()),
-            Err(error) => panic!("{}: no response, {error}; {}", self.name, self.log()),
-        }
+        let result = receiver.recv_timeout(PATIENCE);
+        result.unwrap_or_else(|error| panic!("{}: no response, {error}; {}", self.name, self.log()))
     }
 
     /// What the processes have written.

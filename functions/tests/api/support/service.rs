@@ -43,7 +43,8 @@ impl Service {
     /// The function of an operation.
     pub fn function(&self, name: &'static str) -> Arc<Function> {
         let mut functions = self.functions.lock().unwrap();
-        let start = || Arc::new(Function::start(name, self.environments, &self.database_url));
+        let start =
+            || Arc::new(Function::start(name, self.environments, &[("DATABASE_URL", &self.database_url)]));
         Arc::clone(functions.entry(name).or_insert_with(start))
     }
 
