@@ -2,8 +2,8 @@
 //!
 //! Environment: `DATABASE_URL`, of the user who owns the schema and so defines every procedure;
 //! `FUNCTIONS_DATABASE_URL` (optional), whose user is created and may EXECUTE and nothing else;
-//! `MASTER_DATABASE_URL` (optional), of the user who creates the other two where the first can't log in yet. The
-//! master's password may be old by then: it is used for nothing else.
+//! `MASTER_USERNAME` and `MASTER_PASSWORD` (optional), of the user of the same server who creates the other two
+//! where the first can't log in yet. The password may be old by then: it is used for nothing else.
 
 use std::time::{Duration, Instant};
 use std::{env, fmt};
@@ -14,7 +14,7 @@ use sqlx::mysql::{MySqlConnection, MySqlDatabaseError};
 use sqlx::{ConnectOptions, Executor, Row};
 use tokio::time::{sleep, timeout};
 
-use crate::target::{SettingError, Target};
+use crate::target::{SettingError, Target, setting};
 
 /// How long one attempt to connect may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -63,8 +63,12 @@ pub enum MigrationError {
 pub async fn migrate(patience: Duration) -> Result<Report, MigrationError> {
     let until = Instant::now() + patience;
     let owner = Target::from_env("DATABASE_URL")?;
-    let functions = optional("FUNCTIONS_DATABASE_URL")?;
-    let master = optional("MASTER_DATABASE_URL")?;
+    let functions = env::var_os("FUNCTIONS_DATABASE_URL").map(|_| Target::from_env("FUNCTIONS_DATABASE_URL"));
+    let functions = functions.transpose()?;
+    let master = match env::var("MASTER_USERNAME") {
+        Ok(username) => Some(owner.by_password(&username, &setting("MASTER_PASSWORD")?)),
+        Err(_) => None,
+    };
     if functions.as_ref().is_some_and(|functions| functions.schema() != owner.schema()) {
         let problem = "names another database than DATABASE_URL";
         return Err(SettingError { name: "FUNCTIONS_DATABASE_URL", problem }.into());
@@ -104,10 +108,6 @@ pub async fn migrate(patience: Duration) -> Result<Report, MigrationError> {
         create_account(&mut connection, functions, "EXECUTE").await?;
     }
     Ok(Report { applied: after - before, total: MIGRATOR.iter().count() })
-}
-
-fn optional(name: &'static str) -> Result<Option<Target>, SettingError> {
-    env::var_os(name).is_some().then(|| Target::from_env(name)).transpose()
 }
 
 /// Connects, as often as it takes until `until` while nobody answers.

@@ -1,7 +1,7 @@
 //! What to connect to, and how.
 //!
 //! Environment: a URL like `mysql://user:password@host:3306/chat`, and `DATABASE_AUTH`, `password` (the
-//! default) or `iam`, which stands in for a password that the URL lacks; for `iam`, what Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
+//! default) or `iam`; for `iam`, what Lambda sets: `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
 //! `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
 
 use std::env;
@@ -45,13 +45,11 @@ impl Target {
             Err(_) | Ok("password") => Ok(Self { options, iam: None }),
             Ok("iam") => {
                 let iam = Iam::from_env()?;
-                // Secrets are sent to nobody but the server that was asked for.
+                // The token is sent in clear, inside TLS: only to the server that was asked for.
                 let options = options.ssl_mode(MySqlSslMode::VerifyIdentity).enable_cleartext_plugin(true);
                 let own_ca = url.contains("ssl-ca=");
                 let options = if own_ca { options } else { options.ssl_ca_from_pem(iam.root_certificate()?) };
-                // The master user is the one that has a password.
-                let has_password = options.to_url_lossy().password().is_some();
-                Ok(Self { options, iam: (!has_password).then_some(iam) })
+                Ok(Self { options, iam: Some(iam) })
             }
             Ok(_) => Err(SettingError { name: "DATABASE_AUTH", problem: "is neither `password` nor `iam`" }),
         }
@@ -65,6 +63,11 @@ impl Target {
     /// The same server and user, for what may be done before the database is there.
     pub(crate) fn without_database(&self) -> Self {
         Self { options: self.options.clone().database("information_schema"), iam: self.iam.clone() }
+    }
+
+    /// The same server and database, for a user with a password.
+    pub(crate) fn by_password(&self, username: &str, password: &str) -> Self {
+        Self { options: self.options.clone().username(username).password(password), iam: None }
     }
 
     /// Opens a connection.

@@ -154,19 +154,21 @@ fn the_master_user_creates_the_two_others_once_and_is_not_needed_again() {
     let database = fresh();
     let owner = format!("{}_o", database.name());
     let owner_url = database.url_of(&owner, "owner's password");
-    let deploy = |master: &str| {
+    let (master, password) = database.admin();
+    let deploy = |password: &str| {
         let environment = [
             ("DATABASE_URL", owner_url.as_str()),
             ("FUNCTIONS_DATABASE_URL", &database.functions_url),
-            ("MASTER_DATABASE_URL", master),
+            ("MASTER_USERNAME", &master),
+            ("MASTER_PASSWORD", password),
         ];
         let (url, answers) = s3(0);
         Function::start("migrate", 1, &environment).invoke_within(TIME, &event("Update", &url)).unwrap();
         answers.recv().unwrap()
     };
-    assert_eq!(deploy(&database.admin_url())["Status"], "SUCCESS");
-    // The master's password has been rotated since.
-    assert_eq!(deploy(&database.url_of("root", "an old password"))["Status"], "SUCCESS");
+    assert_eq!(deploy(&password)["Status"], "SUCCESS");
+    // The password has been rotated since.
+    assert_eq!(deploy("an old password")["Status"], "SUCCESS");
     let definers = format!(
         "SELECT COUNT(DISTINCT definer) FROM information_schema.routines
          WHERE routine_schema = '{}' AND definer = '{owner}@%'",

@@ -51,6 +51,12 @@ impl Database {
         self.admin.to_url_lossy().to_string()
     }
 
+    /// The name and password of the user to whom everything is allowed.
+    pub fn admin(&self) -> (String, String) {
+        let url = self.admin.to_url_lossy();
+        (url.username().into(), url.password().unwrap_or_default().into())
+    }
+
     /// The URL of `user`.
     pub fn url_of(&self, user: &str, password: &str) -> String {
         self.admin.clone().username(user).password(password).to_url_lossy().to_string()
