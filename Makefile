@@ -1,7 +1,17 @@
 # `make` alone prints this index.
 
-CARGO_LAMBDA := .venv/bin/cargo-lambda
-CARGO_LAMBDA_VERSION := 1.9.2
+# Tools from PyPI, each in an environment of its own below .venv/: their dependencies don't get along.
+# cargo-lambda without its dependency ziglang, 100 MB that only a build for AWS needs.
+TOOL_cargo-lambda := --no-deps cargo-lambda==1.9.2
+TOOL_ziglang := ziglang==0.17.1
+TOOL_aws-sam-cli := aws-sam-cli==1.170.0 cfn-lint==1.58.0
+TOOL_checkov := checkov==3.3.30
+tool = .venv/$(1)/installed
+
+CARGO_LAMBDA := .venv/cargo-lambda/bin/cargo-lambda
+SAM := SAM_CLI_TELEMETRY=0 .venv/aws-sam-cli/bin/sam
+export AWS_DEFAULT_REGION ?= eu-central-1
+
 SERVER := functions/local/server
 # Where the database of `make run` is kept.
 DATA ?= .local
@@ -9,10 +19,10 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(CARGO_LAMBDA) ## Serve all routes on http://localhost:9000, with a private database in .local/ (or DATABASE_URL).
+run: $(call tool,cargo-lambda) ## Serve all routes on http://localhost:9000, with a private database in .local/ (or DATABASE_URL).
 	cargo build --bins --example demo
 	@$(SERVER) $(DATA) functions/local/run
 
@@ -32,14 +42,29 @@ lint: ## Check formats and lints.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
+.PHONY: build
+build: $(call tool,cargo-lambda) $(call tool,ziglang) $(call tool,aws-sam-cli) ## Build the functions for AWS. Takes minutes: every binary is linked with LTO.
+	PATH="$(CURDIR)/.venv/cargo-lambda/bin:$(CURDIR)/.venv/ziglang/bin:$$PATH" $(SAM) build
+
+.PHONY: validate
+validate: $(call tool,aws-sam-cli) $(call tool,checkov) ## Check the template: SAM, cfn-lint, checkov, and its own tests.
+	$(SAM) validate --lint
+	.venv/aws-sam-cli/bin/cfn-lint --include-checks I -t template.yaml
+	.venv/checkov/bin/checkov --config-file .checkov.yaml -f template.yaml
+	.venv/aws-sam-cli/bin/python .ci/template
+
+.PHONY: deploy
+deploy: build ## Build, and deploy to AWS; asks for the parameters.
+	$(SAM) deploy --guided
+
 .PHONY: clean
 clean: ## Remove what was built and installed, and the private databases.
-	rm -rf target .venv .local
+	rm -rf target .venv .local .aws-sam
 
-$(CARGO_LAMBDA):
-	@echo "Installing cargo-lambda $(CARGO_LAMBDA_VERSION) into .venv"
+.venv/%/installed:
+	@echo "Installing $* into .venv/$*"
 	@python3 -c 'import ensurepip' 2> /dev/null || { echo "and Debian's python3-venv for it"; \
 	  $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy python3-venv; }
-	@python3 -m venv .venv
-	@# Without its dependency ziglang, 100 MB that only cross-compiling needs.
-	@.venv/bin/pip install --quiet --no-deps cargo-lambda==$(CARGO_LAMBDA_VERSION)
+	@python3 -m venv .venv/$*
+	@.venv/$*/bin/pip install --quiet $(TOOL_$*)
+	@touch $@
