@@ -10,7 +10,8 @@ tool = .venv/$(1)/installed
 
 CARGO_LAMBDA := .venv/cargo-lambda/bin/cargo-lambda
 SAM := SAM_CLI_TELEMETRY=0 .venv/aws-sam-cli/bin/sam
-export AWS_DEFAULT_REGION ?= eu-central-1
+# The processor of the functions on AWS: x86_64 or arm64.
+ARCHITECTURE ?= x86_64
 
 SERVER := functions/local/server
 # Where the database of `make run` is kept.
@@ -44,9 +45,12 @@ lint: ## Check formats and lints.
 
 .PHONY: build
 build: $(call tool,cargo-lambda) $(call tool,ziglang) $(call tool,aws-sam-cli) ## Build the functions for AWS. Takes minutes: every binary is linked with LTO.
-	PATH="$(CURDIR)/.venv/cargo-lambda/bin:$(CURDIR)/.venv/ziglang/bin:$$PATH" $(SAM) build
+	PATH="$(CURDIR)/.venv/cargo-lambda/bin:$(CURDIR)/.venv/ziglang/bin:$$PATH" \
+	  $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 .PHONY: validate
+# Any region will do.
+validate: export AWS_DEFAULT_REGION ?= eu-central-1
 validate: $(call tool,aws-sam-cli) $(call tool,checkov) ## Check the template: SAM, cfn-lint, checkov, and its own tests.
 	$(SAM) validate --lint
 	.venv/aws-sam-cli/bin/cfn-lint --include-checks I -t template.yaml
@@ -55,7 +59,7 @@ validate: $(call tool,aws-sam-cli) $(call tool,checkov) ## Check the template: S
 
 .PHONY: deploy
 deploy: build ## Build, and deploy to AWS; asks for the parameters.
-	$(SAM) deploy --guided
+	$(SAM) deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)
 
 .PHONY: clean
 clean: ## Remove what was built and installed, and the private databases.

@@ -27,6 +27,7 @@ struct Request {
     stack_id: String,
     request_id: String,
     logical_resource_id: String,
+    physical_resource_id: Option<String>,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -36,8 +37,10 @@ enum RequestType {
     Delete,
 }
 
-/// Serves a custom resource until Lambda ends the process. To Create and Update, `work` is done within the time
-/// it is given, and its success or the reason of its failure is the answer; Delete succeeds and does nothing.
+/// Serves a custom resource until Lambda ends the process. To Create and Update, `work` is done, and its success or
+/// the reason of its failure is the answer; Delete succeeds and does nothing.
+///
+/// `work` is told how long it may wait for others: half of the time that there is.
 pub async fn serve<W, T, E>(operation: &'static str, work: W) -> ExitCode
 where
     W: AsyncFn(Duration) -> Result<T, E>,
@@ -51,7 +54,7 @@ where
         let time = time.saturating_sub(ANSWER_TIME);
         let result = match request.request_type {
             RequestType::Delete => Ok("nothing to undo".to_owned()),
-            RequestType::Create | RequestType::Update => match timeout(time, work(time)).await {
+            RequestType::Create | RequestType::Update => match timeout(time, work(time / 2)).await {
                 Ok(Ok(report)) => Ok(report.to_string()),
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(_) => Err(format!("not done within {} s", time.as_secs())),
@@ -69,11 +72,14 @@ where
 /// Sends the answer, again where the URL can't be reached. Where it never can, the invocation fails, and Lambda
 /// makes it anew.
 async fn answer(request: &Request, result: &Result<String, String>) -> Result<(), lambda_runtime::Error> {
+    let reason = result.as_ref().unwrap_or_else(|reason| reason);
+    let id = request.physical_resource_id.as_ref().unwrap_or(&request.logical_resource_id);
     let body = json!({
         "Status": if result.is_ok() { "SUCCESS" } else { "FAILED" },
-        "Reason": result.as_ref().unwrap_or_else(|reason| reason),
+        // CloudFormation takes no answer of more than 4,096 bytes.
+        "Reason": reason.chars().take(500).collect::<String>(),
         // One and the same, or CloudFormation would take an update for a replacement.
-        "PhysicalResourceId": request.logical_resource_id,
+        "PhysicalResourceId": id,
         "StackId": request.stack_id,
         "RequestId": request.request_id,
         "LogicalResourceId": request.logical_resource_id,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::mysql::MySqlConnectOptions;
 
 use crate::target::{SettingError, setting};
@@ -19,6 +19,9 @@ use crate::target::{SettingError, setting};
 /// (Amazon RDS User Guide, "Using SSL/TLS to encrypt a connection"); the first runs out in 2061. A region that
 /// is missing is added by appending its certificate from that bundle.
 const RDS_ROOTS: &str = include_str!("rds_roots.pem");
+
+/// What SigV4 encodes: all but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What connections are signed with.
 #[derive(Clone)]
@@ -56,7 +59,7 @@ impl Iam {
     /// # Panics
     /// Where the host or user is no part of a URL; the options come from one.
     pub(crate) fn token(&self, options: &MySqlConnectOptions, now: SystemTime) -> String {
-        let user = utf8_percent_encode(options.get_username(), NON_ALPHANUMERIC);
+        let user = utf8_percent_encode(options.get_username(), RESERVED);
         let request = format!("{}:{}/?Action=connect&DBUser={user}", options.get_host(), options.get_port());
         let mut settings = SigningSettings::default();
         settings.expires_in = Some(Duration::from_mins(15));
@@ -75,7 +78,7 @@ impl Iam {
         let signable = SignableRequest::new("GET", &url, std::iter::empty(), SignableBody::empty());
         let (instructions, _) =
             signable.and_then(|request| sign(request, &parameters)).expect("the URL is one").into_parts();
-        let encoded = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
+        let encoded = |text| utf8_percent_encode(text, RESERVED);
         let signature =
             instructions.params().iter().map(|(name, value)| format!("&{name}={}", encoded(value)));
         request + &signature.collect::<String>()
@@ -111,6 +114,10 @@ mod tests {
         let now = UNIX_EPOCH + Duration::from_secs(1_795_430_480);
         let token = iam("eu-central-1").token(&options, now);
 
+        assert!(token.contains("DBUser=chat_functions&"), "{token}");
+        assert!(token.contains("&X-Amz-Algorithm=AWS4-HMAC-SHA256&"), "{token}");
+        assert!(token.contains("=AKIDEXAMPLE%2F20261123%2Feu-central-1%2Frds-db%2Faws4_request&"), "{token}");
+        assert!(token.contains("&X-Amz-Security-Token=session%2Ftoken%2B%3D"), "{token}");
         let (address, query) = token.split_once("/?").unwrap();
         assert_eq!(address, format!("{host}:3306"));
         let decoded = |text| percent_decode_str(text).decode_utf8().unwrap().into_owned();

@@ -74,20 +74,21 @@ pub async fn migrate(patience: Duration) -> Result<Report, MigrationError> {
         return Err(SettingError { name: "FUNCTIONS_DATABASE_URL", problem }.into());
     }
 
-    let mut connection = match (connect(&owner.without_database(), until).await, &master) {
+    let mut connection = match (open(&owner, until).await, &master) {
         (Err(error), Some(master)) if is_denied(&error) => {
-            let mut connection = connect(&master.without_database(), until).await?;
-            create_account(&mut connection, &owner, "ALL PRIVILEGES").await?;
-            if let Some(functions) = &functions {
-                create_account(&mut connection, functions, "EXECUTE").await?;
+            // If the master is denied too, its password is old, and the owner's role new: AWS may refuse one for
+            // some seconds.
+            if let Ok(mut connection) = connect(&master.without_database(), until).await {
+                // The owner last: once it can log in, none of this is done again.
+                if let Some(functions) = &functions {
+                    create_account(&mut connection, functions, "EXECUTE").await?;
+                }
+                create_account(&mut connection, &owner, "ALL PRIVILEGES").await?;
             }
-            connect_when_allowed(&owner.without_database(), until).await?
+            open_when_allowed(&owner, until).await?
         }
         (result, _) => result?,
     };
-    let schema = owner.schema().replace('`', "``");
-    connection.execute(format!("CREATE DATABASE IF NOT EXISTS `{schema}`").as_str()).await?;
-    connection.execute(format!("USE `{schema}`").as_str()).await?;
     // Procedures keep the settings of the session that creates them.
     let settings = "SET SESSION sql_mode = 'TRADITIONAL', NAMES utf8mb4 COLLATE utf8mb4_general_ci";
     connection.execute(settings).await?;
@@ -110,31 +111,40 @@ pub async fn migrate(patience: Duration) -> Result<Report, MigrationError> {
     Ok(Report { applied: after - before, total: MIGRATOR.iter().count() })
 }
 
-/// Connects, as often as it takes until `until` while nobody answers.
-async fn connect(target: &Target, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
-    loop {
-        let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
-        match timeout(CONNECT_DEADLINE, target.connect()).await.unwrap_or_else(late) {
-            Err(sqlx::Error::Io(_)) if Instant::now() < until => sleep(Duration::from_secs(1)).await,
-            result => return result,
-        }
-    }
+/// Connects as the owner of the schema, and creates the database where it is missing.
+async fn open(owner: &Target, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
+    let mut connection = connect(&owner.without_database(), until).await?;
+    let schema = owner.schema().replace('`', "``");
+    connection.execute(format!("CREATE DATABASE IF NOT EXISTS `{schema}`").as_str()).await?;
+    connection.execute(format!("USE `{schema}`").as_str()).await?;
+    Ok(connection)
 }
 
-/// Connects as a user who was just created: AWS may refuse a new role for some seconds.
-async fn connect_when_allowed(target: &Target, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
+/// The same, again until `until` while the owner is denied.
+async fn open_when_allowed(owner: &Target, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
     loop {
-        match connect(target, until).await {
+        match open(owner, until).await {
             Err(error) if is_denied(&error) && Instant::now() < until => sleep(Duration::from_secs(1)).await,
             result => return result,
         }
     }
 }
 
-/// Whether the server knows the user not at all, or with another password.
+/// Connects, again until `until` while the server is not there or not ready.
+async fn connect(target: &Target, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
+    loop {
+        let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
+        match timeout(CONNECT_DEADLINE, target.connect()).await.unwrap_or_else(late) {
+            Err(error) if !is_denied(&error) && Instant::now() < until => sleep(Duration::from_secs(1)).await,
+            result => return result,
+        }
+    }
+}
+
+/// Whether the server does not know the user, or lets it do nothing here.
 fn is_denied(error: &sqlx::Error) -> bool {
     let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<MySqlDatabaseError>());
-    error.is_some_and(|error| error.number() == 1045)
+    error.is_some_and(|error| matches!(error.number(), 1044 | 1045 | 1698))
 }
 
 /// Creates the user of `target`, and grants privileges on its schema. Those on single routines would be lost

@@ -54,7 +54,8 @@ impl Database {
     /// The name and password of the user to whom everything is allowed.
     pub fn admin(&self) -> (String, String) {
         let url = self.admin.to_url_lossy();
-        (url.username().into(), url.password().unwrap_or_default().into())
+        let password = percent_encoding::percent_decode_str(url.password().unwrap_or_default());
+        (url.username().into(), password.decode_utf8().unwrap().into())
     }
 
     /// The URL of `user`.
