@@ -45,7 +45,8 @@ lint: ## Check formats and lints.
 
 .PHONY: build
 build: $(call tool,cargo-lambda) $(call tool,ziglang) $(call tool,aws-sam-cli) ## Build the functions for AWS. Takes minutes: every binary is linked with LTO.
-	PATH="$(CURDIR)/.venv/cargo-lambda/bin:$(CURDIR)/.venv/ziglang/bin:$$PATH" \
+	@# cargo-lambda asks the first python3 for ziglang.
+	PATH="$(CURDIR)/.venv/ziglang/bin:$(CURDIR)/.venv/cargo-lambda/bin:$$PATH" \
 	  $(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 .PHONY: validate
