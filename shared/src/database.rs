@@ -12,7 +12,8 @@ use sqlx::query::Query;
 use sqlx::{Executor, Row};
 use tokio::time::{sleep, timeout};
 
-use crate::target::{SettingError, Target};
+use crate::setting::SettingError;
+use crate::target::Target;
 use crate::{Error, random_bytes};
 
 /// How long connecting may take: TCP, TLS, authentication and preparing the statements.

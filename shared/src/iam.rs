@@ -11,7 +11,7 @@ use aws_sigv4::sign::v4::SigningParams;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::mysql::MySqlConnectOptions;
 
-use crate::target::{SettingError, setting};
+use crate::setting::{SettingError, setting};
 
 /// The root certificates of RDS (RSA2048 G1, which new clusters present), each behind a line with its region.
 ///

@@ -10,13 +10,14 @@ pub mod message;
 pub mod migration;
 mod number;
 pub mod session;
+mod setting;
 mod target;
 pub mod token;
 pub mod user;
 
 pub use error::{Error, Invalid};
 pub use number::Bounded;
-pub use target::SettingError;
+pub use setting::SettingError;
 
 /// Bytes that nobody can guess.
 fn random_bytes<const N: usize>() -> [u8; N] {

@@ -14,7 +14,8 @@ use sqlx::mysql::{MySqlConnection, MySqlDatabaseError};
 use sqlx::{ConnectOptions, Executor, Row};
 use tokio::time::{sleep, timeout};
 
-use crate::target::{SettingError, Target, setting};
+use crate::setting::{SettingError, setting};
+use crate::target::Target;
 
 /// How long one attempt to connect may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);

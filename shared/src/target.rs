@@ -11,6 +11,7 @@ use sqlx::ConnectOptions;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlSslMode};
 
 use crate::iam::Iam;
+use crate::setting::{SettingError, setting};
 
 /// A database and a user, as an environment variable names them.
 pub(crate) struct Target {
@@ -80,18 +81,4 @@ impl Target {
             }
         }
     }
-}
-
-/// The value of an environment variable.
-pub(crate) fn setting(name: &'static str) -> Result<String, SettingError> {
-    env::var(name).map_err(|_| SettingError { name, problem: "is not set" })
-}
-
-/// An environment variable that has to be mended before anything can run. Its value, which may hold a
-/// password, is not told.
-#[derive(Debug, thiserror::Error)]
-#[error("{name} {problem}")]
-pub struct SettingError {
-    pub(crate) name: &'static str,
-    pub(crate) problem: &'static str,
 }
