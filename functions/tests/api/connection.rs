@@ -151,11 +151,12 @@ fn a_port_that_nobody_listens_on_is_a_503_at_once() {
 fn a_procedure_that_is_being_replaced_is_waited_for() {
     let (service, _, token) = behind_a_proxy();
     service.get_users().token(&token).expect(200);
-    service.database.execute("DROP PROCEDURE get_users");
+    let mut admin = service.database.connect();
+    admin.rows("DROP PROCEDURE get_users").unwrap();
     thread::scope(|scope| {
         scope.spawn(|| {
-            thread::sleep(Duration::from_millis(15));
-            service.database.execute(include_str!("../../../sql/0010_get_users.sql"));
+            thread::sleep(Duration::from_millis(10));
+            admin.rows(include_str!("../../../sql/0010_get_users.sql")).unwrap();
         });
         service.get_users().token(&token).expect(200);
     });

@@ -91,7 +91,7 @@ impl Database {
     /// Ends the functions' statements or connections, as `kill` says, where they are at work or where `idle`;
     /// returns how many.
     pub fn kill(&self, kill: &str, idle: bool) -> usize {
-        let mut admin = OpenConnection::open(&self.admin).unwrap();
+        let mut admin = self.connect();
         // The views of this list fail on MySQL where a statement holds binary values.
         let all = admin.rows("SHOW PROCESSLIST").unwrap();
         let column = |row: &MySqlRow, index| row.try_get_unchecked::<String, _>(index).unwrap_or_default();
@@ -103,9 +103,14 @@ impl Database {
             .count()
     }
 
+    /// An open connection of the user to whom everything is allowed.
+    pub fn connect(&self) -> OpenConnection {
+        OpenConnection::open(&self.admin).unwrap()
+    }
+
     /// Runs `sql` in a transaction that stays open until the result is dropped.
     pub fn lock(&self, sql: &str) -> OpenConnection {
-        let mut lock = OpenConnection::open(&self.admin).unwrap();
+        let mut lock = self.connect();
         lock.rows("BEGIN").unwrap();
         lock.rows(sql).unwrap();
         lock
@@ -193,7 +198,8 @@ impl OpenConnection {
         Ok(Self { runtime, connection })
     }
 
-    fn rows(&mut self, sql: &str) -> Result<Vec<MySqlRow>, sqlx::Error> {
+    /// The rows of a query.
+    pub fn rows(&mut self, sql: &str) -> Result<Vec<MySqlRow>, sqlx::Error> {
         self.runtime.block_on(self.connection.as_mut().unwrap().fetch_all(sql))
     }
 }
