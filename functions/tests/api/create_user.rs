@@ -1,10 +1,8 @@
 //! `POST /users`
 
-use std::thread;
-
 use serde_json::json;
 
-use crate::support::{Service, bad_input};
+use crate::support::{Service, at_once, bad_input};
 
 #[test]
 fn a_user_is_created_and_not_logged_in() {
@@ -41,10 +39,7 @@ fn of_twelve_creations_of_one_name_at_once_one_succeeds() {
     let create = || {
         service.create_user().json(json!({"username": "alice", "password": "correct horse"})).send().status
     };
-    let mut statuses: Vec<u16> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..12).map(|_| scope.spawn(create)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
+    let mut statuses = at_once(12, |_| create());
     statuses.sort_unstable();
     assert_eq!(statuses, [&[201][..], &[409; 11]].concat());
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::Row;
 
 use crate::support::service::{Call, PASSWORD};
-use crate::support::{Service, bad_input};
+use crate::support::{Service, at_once, bad_input};
 
 fn attempt<'a>(service: &'a Service, username: &str, password: &str) -> Call<'a> {
     service.login().json(json!({"username": username, "password": password}))
@@ -88,11 +88,7 @@ fn several_sessions_of_one_user_live_side_by_side() {
 fn twelve_logins_of_one_user_at_once_all_succeed() {
     let service = Service::start().environments(4);
     service.session("alice");
-    thread::scope(|scope| {
-        for _ in 0..12 {
-            scope.spawn(|| service.log_in("alice"));
-        }
-    });
+    at_once(12, |_| drop(service.log_in("alice")));
     assert_eq!(service.database.number("SELECT COUNT(*) FROM sessions"), 13);
 }
 
@@ -225,11 +221,7 @@ fn failures_are_forgotten_after_a_day() {
 fn sixteen_guesses_at_once_get_no_more_than_ten_tries() {
     let service = Service::start().environments(4);
     service.session("alice");
-    let mut statuses: Vec<u16> = thread::scope(|scope| {
-        let guess = || attempt(&service, "alice", "wrong password").send().status;
-        let threads: Vec<_> = (0..16).map(|_| scope.spawn(guess)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
+    let mut statuses = at_once(16, |_| attempt(&service, "alice", "wrong password").send().status);
     statuses.sort_unstable();
     assert_eq!(statuses, [[401; 10].as_slice(), &[429; 6]].concat());
 }
@@ -241,11 +233,7 @@ fn of_eight_tries_at_the_limit_at_once_one_gets_through() {
         let begin = format!("CALL begin_login('user{round}', 'here')");
         service.database.execute(&begin);
         service.database.execute("UPDATE login_attempts SET failures = 9");
-        let outcomes: Vec<String> = thread::scope(|scope| {
-            let threads: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| service.database.rows(&begin)[0].get(0))).collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
+        let outcomes: Vec<String> = at_once(8, |_| service.database.rows(&begin)[0].get(0));
         assert_eq!(outcomes.iter().filter(|outcome| *outcome == "ok").count(), 1, "{outcomes:?}");
     }
 }

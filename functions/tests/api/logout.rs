@@ -1,11 +1,9 @@
 //! `POST /logout`
 
-use std::thread;
-
 use serde_json::{Value, json};
 
 use crate::support::service::Call;
-use crate::support::{Service, Session, bad_input};
+use crate::support::{Service, Session, at_once, bad_input};
 
 fn logout<'a>(session: &Session<'a>, body: Value) -> Call<'a> {
     session.service.logout().token(&session.token).json(body)
@@ -90,12 +88,7 @@ fn a_repeated_logout_is_unauthorized() {
 fn of_eight_logouts_at_once_one_succeeds() {
     let service = Service::start().environments(4);
     let alice = service.session("alice");
-    let mut statuses: Vec<u16> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..8)
-            .map(|_| scope.spawn(|| logout(&alice, json!({"username": "alice"})).send().status))
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    });
+    let mut statuses = at_once(8, |_| logout(&alice, json!({"username": "alice"})).send().status);
     statuses.sort_unstable();
     assert_eq!(statuses, [&[200][..], &[401; 7]].concat());
 }
@@ -105,14 +98,9 @@ fn logins_and_logouts_at_once_never_lie() {
     let service = Service::start().environments(4);
     service.session("alice");
     let bob = service.session("bob");
-    thread::scope(|scope| {
-        for round in 0..12 {
-            let service = &service;
-            scope.spawn(move || {
-                let session = service.log_in("alice");
-                logout(&session, json!({"username": "alice", "everywhere": round % 3 == 0})).send();
-            });
-        }
+    at_once(12, |round| {
+        let session = service.log_in("alice");
+        logout(&session, json!({"username": "alice", "everywhere": round % 3 == 0})).send();
     });
     let live = service.database.number("SELECT COUNT(*) FROM sessions WHERE username = 'alice'");
     assert_eq!(logged_in(&bob, "alice"), live > 0);

@@ -7,15 +7,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::support::service::Call;
-use crate::support::{Answer, Service, Session, bad_input};
-
-/// Runs all calls at once and returns their answers.
-fn at_once(calls: Vec<Call<'_>>) -> Vec<Answer> {
-    thread::scope(|scope| {
-        let threads: Vec<_> = calls.into_iter().map(|call| scope.spawn(|| call.send())).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
+use crate::support::{Answer, Service, Session, at_once, bad_input};
 
 fn id(answer: &Answer) -> i64 {
     answer.body["id"].as_i64().unwrap()
@@ -212,8 +204,7 @@ fn sixteen_sends_with_one_key_at_once_are_one_message() {
     let (alice, _) = (service.session("alice"), service.session("bob"));
     for round in 1..=5 {
         let key = format!("key-{round}");
-        let calls = (0..16).map(|_| alice.message("bob", "once").header("Idempotency-Key", &key)).collect();
-        let answers = at_once(calls);
+        let answers = at_once(16, |_| alice.message("bob", "once").header("Idempotency-Key", &key).send());
         assert!(
             answers.iter().all(|answer| answer.status == 201 && answer.body == answers[0].body),
             "{answers:?}"
@@ -229,9 +220,11 @@ fn sixteen_sends_with_one_key_at_once_are_one_message() {
 fn twelve_first_messages_of_a_conversation_at_once_all_arrive() {
     let service = Service::start().environments(8);
     let (alice, bob) = (service.session("alice"), service.session("bob"));
-    let calls =
-        (0..6).flat_map(|n| [alice.message("bob", &n.to_string()), bob.message("alice", &n.to_string())]);
-    let mut ids: Vec<_> = at_once(calls.collect()).iter().map(|answer| (answer.status, id(answer))).collect();
+    let answers = at_once(12, |n| {
+        let (from, to) = if n % 2 == 0 { (&alice, "bob") } else { (&bob, "alice") };
+        from.message(to, &n.to_string()).send()
+    });
+    let mut ids: Vec<_> = answers.iter().map(|answer| (answer.status, id(answer))).collect();
     ids.sort_unstable();
     assert_eq!(ids, (1..=12).map(|id| (201, id)).collect::<Vec<_>>());
 }

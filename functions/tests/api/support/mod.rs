@@ -1,5 +1,7 @@
 //! What the tests stand on: a database of their own, the real binaries, and API Gateway's part.
 
+use std::thread;
+
 pub mod bad_input;
 pub mod database;
 pub mod lambda;
@@ -9,3 +11,12 @@ pub mod service;
 pub use database::{Database, OwnServer};
 pub use proxy::{Mode, Proxy};
 pub use service::{Answer, Service, Session};
+
+/// What `work` returns to so many threads that do it at once.
+pub fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = (0..count).map(|n| scope.spawn(move || work(n))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
