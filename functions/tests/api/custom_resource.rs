@@ -4,10 +4,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
+use emulator::Function;
 use serde_json::{Value, json};
 
-use crate::support::lambda::Function;
-use crate::support::{Database, Service};
+use crate::support::{Database, Service, binary};
 
 /// The presigned URL's part: what it receives, it passes on, after it has refused `refusals` times.
 fn s3(refusals: usize) -> (String, Receiver<Value>) {
@@ -77,7 +77,7 @@ fn fresh() -> Database {
 fn migrate(database: &Database) -> Function {
     let admin = database.admin_url();
     Function::start(
-        "migrate",
+        binary("migrate"),
         1,
         &[("DATABASE_URL", &admin), ("FUNCTIONS_DATABASE_URL", &database.functions_url)],
     )
@@ -92,13 +92,13 @@ fn create_and_update_migrate_and_delete_touches_nothing() {
         ("Create", "12 of 12 migrations had to be applied"),
         ("Update", "0 of 12 migrations had to be applied"),
     ] {
-        function.invoke_within(TIME, &event(kind, &url)).unwrap();
+        function.invoke(event(kind, &url).to_string(), TIME).unwrap();
         assert_eq!(answers.recv().unwrap(), answer("SUCCESS", reason));
     }
     let service = Service::on(database);
     service.session("alice").message("alice", "kept").expect(201);
     let before = service.database.contents();
-    function.invoke_within(TIME, &event("Delete", &url)).unwrap();
+    function.invoke(event("Delete", &url).to_string(), TIME).unwrap();
     assert_eq!(answers.recv().unwrap(), answer("SUCCESS", "nothing to undo"));
     assert_eq!(service.database.contents(), before);
 }
@@ -111,21 +111,22 @@ fn a_failure_is_answered_with_its_reason_and_mended_by_the_next_deploy() {
     database.create_database();
     // Somebody else's table where the migrations are noted.
     database.execute("CREATE TABLE _sqlx_migrations (version INT)");
-    function.invoke_within(TIME, &event("Create", &url)).unwrap();
+    function.invoke(event("Create", &url).to_string(), TIME).unwrap();
     let failed = answers.recv().unwrap();
     assert_eq!(failed["Status"], "FAILED");
     assert!(failed["Reason"].as_str().unwrap().contains("success"), "{failed}");
     database.execute("DROP TABLE _sqlx_migrations");
-    function.invoke_within(TIME, &event("Update", &url)).unwrap();
+    function.invoke(event("Update", &url).to_string(), TIME).unwrap();
     assert_eq!(answers.recv().unwrap()["Status"], "SUCCESS");
 }
 
 #[test]
 fn a_database_that_never_answers_is_a_failure_in_time() {
-    let function = Function::start("migrate", 1, &[("DATABASE_URL", "mysql://nobody@127.0.0.1:1/chat")]);
+    let function =
+        Function::start(binary("migrate"), 1, &[("DATABASE_URL", "mysql://nobody@127.0.0.1:1/chat")]);
     let (url, answers) = s3(0);
     let start = Instant::now();
-    function.invoke_within(Duration::from_secs(26), &event("Create", &url)).unwrap();
+    function.invoke(event("Create", &url).to_string(), Duration::from_secs(26)).unwrap();
     let failed = answers.recv().unwrap();
     assert_eq!(failed["Status"], "FAILED");
     assert!(failed["Reason"].as_str().unwrap().contains("refused"), "{failed}");
@@ -137,12 +138,12 @@ fn the_answer_is_sent_again_where_the_url_is_down() {
     let database = fresh();
     let function = migrate(&database);
     let (url, answers) = s3(2);
-    function.invoke_within(TIME, &event("Create", &url)).unwrap();
+    function.invoke(event("Create", &url).to_string(), TIME).unwrap();
     assert_eq!(answers.recv().unwrap()["Status"], "SUCCESS");
 
     let nowhere = event("Update", "http://127.0.0.1:1/response");
-    let error = function.invoke_within(TIME, &nowhere).unwrap_err();
-    assert!(error["errorMessage"].as_str().unwrap().contains("could not be answered"), "{error}");
+    let error = function.invoke(nowhere.to_string(), TIME).unwrap_err();
+    assert!(error.contains("could not be answered"), "{error}");
 }
 
 #[test]
@@ -150,13 +151,13 @@ fn an_old_release_leaves_a_newer_schema_alone() {
     let database = fresh();
     let function = migrate(&database);
     let (url, answers) = s3(0);
-    function.invoke_within(TIME, &event("Create", &url)).unwrap();
+    function.invoke(event("Create", &url).to_string(), TIME).unwrap();
     answers.recv().unwrap();
     database.execute(
         "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
          VALUES (9999, 'of a later release', TRUE, '', 0)",
     );
-    function.invoke_within(TIME, &event("Update", &url)).unwrap();
+    function.invoke(event("Update", &url).to_string(), TIME).unwrap();
     assert_eq!(answers.recv().unwrap()["Status"], "SUCCESS");
 }
 
@@ -174,7 +175,9 @@ fn the_master_user_creates_the_two_others_once_and_is_not_needed_again() {
             ("MASTER_PASSWORD", password),
         ];
         let (url, answers) = s3(0);
-        Function::start("migrate", 1, &environment).invoke_within(TIME, &event("Update", &url)).unwrap();
+        Function::start(binary("migrate"), 1, &environment)
+            .invoke(event("Update", &url).to_string(), TIME)
+            .unwrap();
         answers.recv().unwrap()
     };
     assert_eq!(deploy(&password), answer("SUCCESS", "12 of 12 migrations had to be applied"));
@@ -206,7 +209,9 @@ fn users_half_created_by_a_deploy_that_was_cut_off_are_completed() {
         ("MASTER_PASSWORD", &password),
     ];
     let (url, answers) = s3(0);
-    Function::start("migrate", 1, &environment).invoke_within(TIME, &event("Create", &url)).unwrap();
+    Function::start(binary("migrate"), 1, &environment)
+        .invoke(event("Create", &url).to_string(), TIME)
+        .unwrap();
     assert_eq!(answers.recv().unwrap(), answer("SUCCESS", "12 of 12 migrations had to be applied"));
     let service = Service::on(database);
     service.session("alice").message("alice", "hello").expect(201);

@@ -4,9 +4,8 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::lambda::binary;
 use crate::support::service::REQUEST_ID;
-use crate::support::{Mode, Proxy, Service};
+use crate::support::{Mode, Proxy, Service, binary};
 
 const PASSWORD: &str = "canary-password-4711";
 const MESSAGE: &str = "canary-message-4711";

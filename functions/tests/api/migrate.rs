@@ -5,8 +5,7 @@ use std::{env, thread};
 
 use serde_json::json;
 
-use crate::support::lambda::binary;
-use crate::support::{Database, OwnServer, Service};
+use crate::support::{Database, OwnServer, Service, binary};
 
 fn server() -> String {
     env::var("DATABASE_URL").unwrap()

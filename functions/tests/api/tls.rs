@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use emulator::Function;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::Value;
 
 use crate::support::bad_input::UNKNOWN_TOKEN;
-use crate::support::lambda::Function;
-use crate::support::{Database, OwnServer, Service};
+use crate::support::{Database, OwnServer, Service, binary};
 
 /// A certificate authority, and a server's certificate for `localhost` from it; where their files are.
 struct Authority {
@@ -46,9 +48,11 @@ impl Drop for Authority {
 /// reached the database, else 503; and what it has logged.
 fn asked(database: &Database, url: &str, environment: &[(&'static str, &str)]) -> (i64, String) {
     let environment = [&[("DATABASE_URL", url)], environment].concat();
-    let function = Function::start("get_users", 1, &environment);
+    let function = Function::start(binary("get_users"), 1, &environment);
     let service = Service::on(Database::unmigrated(&database.admin_url()));
-    let response = function.invoke(&service.get_users().token(UNKNOWN_TOKEN).event());
+    let event = service.get_users().token(UNKNOWN_TOKEN).event().to_string();
+    let response = function.invoke(event, Duration::from_secs(10)).unwrap();
+    let response: Value = serde_json::from_str(&response).unwrap();
     (response["statusCode"].as_i64().unwrap(), function.log())
 }
 

@@ -11,7 +11,7 @@ use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection, Row};
 use tokio::runtime::{Builder, Runtime};
 
-use super::lambda::binary;
+use super::binary;
 
 /// A migrated database with a user of its own for the functions; both are dropped in the end.
 pub struct Database {

@@ -3,11 +3,12 @@
 use std::thread;
 
 pub mod bad_input;
+mod binary;
 pub mod database;
-pub mod lambda;
 pub mod proxy;
 pub mod service;
 
+pub use binary::binary;
 pub use database::{Database, OwnServer};
 pub use proxy::{Mode, Proxy};
 pub use service::{Answer, Service, Session};

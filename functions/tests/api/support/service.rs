@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use emulator::Function;
 use serde_json::{Value, json};
 
-use super::Database;
-use super::lambda::Function;
+use super::{Database, binary};
 
 /// The functions of one test, each started when it is first asked.
 pub struct Service {
@@ -43,8 +44,10 @@ impl Service {
     /// The function of an operation.
     pub fn function(&self, name: &'static str) -> Arc<Function> {
         let mut functions = self.functions.lock().unwrap();
-        let start =
-            || Arc::new(Function::start(name, self.environments, &[("DATABASE_URL", &self.database_url)]));
+        let start = || {
+            let variables = [("DATABASE_URL", self.database_url.as_str())];
+            Arc::new(Function::start(binary(name), self.environments, &variables))
+        };
         Arc::clone(functions.entry(name).or_insert_with(start))
     }
 
@@ -123,6 +126,9 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Longer than any answer may take, so that a test fails with a message rather than hang.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A request that is being put together.
 #[derive(Clone)]
 pub struct Call<'a> {
@@ -183,8 +189,16 @@ impl<'a> Call<'a> {
 
     /// Sends the request.
     pub fn send(self) -> Answer {
-        let event = self.event();
-        Answer::new(&self.service.function(self.operation).invoke(&event), self.path)
+        let function = self.service.function(self.operation);
+        self.clone().attempt().unwrap_or_else(|error| {
+            panic!("{}: the invocation failed: {error}; {}", self.operation, function.log())
+        })
+    }
+
+    /// Sends the request to a function that may not live to answer it.
+    pub fn attempt(self) -> Result<Answer, String> {
+        let response = self.service.function(self.operation).invoke(self.event().to_string(), PATIENCE)?;
+        Ok(Answer::new(&serde_json::from_str(&response).unwrap(), self.path))
     }
 
     /// The event as API Gateway makes it, payload format 2.0: names of headers in lower case, repeated ones
