@@ -1,9 +1,7 @@
 //! A fresh database for each test, and for some a server of their own.
 
 use std::env;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
 
@@ -31,6 +29,19 @@ impl Database {
     pub fn on(url: &str) -> Self {
         let database = Self::unmigrated(url);
         let output = database.migrate();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        database
+    }
+
+    /// A fresh database on the server of `url`, whose procedures have the rights of a user like the master of
+    /// an Aurora cluster: none to write where `read_only` is set.
+    pub fn of_plain_owner(url: &str) -> Self {
+        let database = Self::unmigrated(url);
+        database.create_database();
+        database.execute("CREATE USER owner@'%' IDENTIFIED BY 'owner'");
+        database.execute("GRANT CREATE USER ON *.* TO owner@'%'");
+        database.execute(&format!("GRANT ALL ON {}.* TO owner@'%' WITH GRANT OPTION", database.name));
+        let output = database.migrate_as(&database.url_of("owner", "owner"));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         database
     }
@@ -74,10 +85,15 @@ impl Database {
     }
 
     /// Runs the migrate binary.
-    pub fn migrate(&self) -> std::process::Output {
+    pub fn migrate(&self) -> Output {
+        self.migrate_as(&self.admin_url())
+    }
+
+    /// Runs the migrate binary with the rights of another user.
+    pub fn migrate_as(&self, url: &str) -> Output {
         Command::new(binary("migrate"))
             .env_clear()
-            .env("DATABASE_URL", self.admin_url())
+            .env("DATABASE_URL", url)
             .env("FUNCTIONS_DATABASE_URL", &self.functions_url)
             .output()
             .unwrap()
@@ -88,19 +104,9 @@ impl Database {
         rows(&self.admin, sql).unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
 
-    /// Ends the functions' statements or connections, as `kill` says, where they are at work or where `idle`;
-    /// returns how many.
+    /// Ends the functions' statements or connections, as [`OpenConnection::kill`] does.
     pub fn kill(&self, kill: &str, idle: bool) -> usize {
-        let mut admin = self.connect();
-        // The views of this list fail on MySQL where a statement holds binary values.
-        let all = admin.rows("SHOW PROCESSLIST").unwrap();
-        let column = |row: &MySqlRow, index| row.try_get_unchecked::<String, _>(index).unwrap_or_default();
-        all.iter()
-            .filter(|row| column(row, 1) == self.name && (idle || column(row, 4) != "Sleep"))
-            .filter(|row| {
-                admin.rows(&format!("{kill} {}", row.try_get_unchecked::<i64, _>(0).unwrap())).is_ok()
-            })
-            .count()
+        self.connect().kill(&self.name, kill, idle)
     }
 
     /// An open connection of the user to whom everything is allowed.
@@ -116,9 +122,9 @@ impl Database {
         lock
     }
 
-    /// A connection of the functions' user, where the server has room for it.
-    pub fn connect_as_functions(&self) -> Option<OpenConnection> {
-        OpenConnection::open(&self.functions_url.parse().unwrap()).ok()
+    /// A connection through `url`, where the server has room for it.
+    pub fn connect_through(url: &str) -> Option<OpenConnection> {
+        OpenConnection::open(&url.parse().unwrap()).ok()
     }
 
     /// The name of the database, and of the functions' user.
@@ -181,7 +187,8 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         let sql = format!("DROP DATABASE IF EXISTS {0}; DROP USER IF EXISTS {0}@'%'", self.name);
-        self.execute_anywhere(&sql);
+        // The server may be one that the test has stopped.
+        rows(&self.admin.clone().database("information_schema"), &sql).ok();
     }
 }
 
@@ -202,6 +209,20 @@ impl OpenConnection {
     pub fn rows(&mut self, sql: &str) -> Result<Vec<MySqlRow>, sqlx::Error> {
         self.runtime.block_on(self.connection.as_mut().unwrap().fetch_all(sql))
     }
+
+    /// Ends the statements or connections of `user`, as `kill` says, where they are at work or where `idle`;
+    /// returns how many.
+    pub fn kill(&mut self, user: &str, kill: &str, idle: bool) -> usize {
+        // The views of this list fail on MySQL where a statement holds binary values.
+        let all = self.rows("SHOW PROCESSLIST").unwrap();
+        let column = |row: &MySqlRow, index| row.try_get_unchecked::<String, _>(index).unwrap_or_default();
+        all.iter()
+            .filter(|row| column(row, 1) == user && (idle || column(row, 4) != "Sleep"))
+            .filter(|row| {
+                self.rows(&format!("{kill} {}", row.try_get_unchecked::<i64, _>(0).unwrap())).is_ok()
+            })
+            .count()
+    }
 }
 
 impl Drop for OpenConnection {
@@ -214,51 +235,4 @@ impl Drop for OpenConnection {
 
 fn rows(options: &MySqlConnectOptions, sql: &str) -> Result<Vec<MySqlRow>, sqlx::Error> {
     OpenConnection::open(options)?.rows(sql)
-}
-
-/// A server of the test's own, for what would disturb others: counters, settings, restarts.
-pub struct OwnServer {
-    script: Child,
-    directory: PathBuf,
-    /// The URL of the user to whom everything is allowed.
-    pub url: String,
-}
-
-impl OwnServer {
-    /// Starts a server of the kind that the other tests use, with more `options`.
-    pub fn start(options: &str) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let directory =
-            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("server-{}-{count}", std::process::id()));
-        let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/local/server"))
-            .arg(&directory)
-            .args(["sh", "-c", "echo $DATABASE_URL; cat"])
-            .env_remove("DATABASE_URL")
-            .env("SERVER_OPTIONS", format!("--innodb-flush-log-at-trx-commit=0 {options}"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut url = String::new();
-        BufReader::new(script.stdout.as_mut().unwrap()).read_line(&mut url).unwrap();
-        Self { script, directory, url: url.trim().into() }
-    }
-}
-
-impl OwnServer {
-    /// The port it listens on.
-    pub fn port(&self) -> u16 {
-        self.url.parse::<MySqlConnectOptions>().unwrap().get_port()
-    }
-}
-
-impl Drop for OwnServer {
-    fn drop(&mut self) {
-        // The end of its input ends `cat`, and with it the server.
-        drop(self.script.stdin.take());
-        self.script.wait().ok();
-        std::fs::remove_dir_all(&self.directory).ok();
-    }
 }

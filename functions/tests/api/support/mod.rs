@@ -6,11 +6,13 @@ pub mod bad_input;
 mod binary;
 pub mod database;
 pub mod proxy;
+pub mod server;
 pub mod service;
 
 pub use binary::binary;
-pub use database::{Database, OwnServer};
+pub use database::Database;
 pub use proxy::{Mode, Proxy};
+pub use server::OwnServer;
 pub use service::{Answer, Service, Session};
 
 /// What `work` returns to so many threads that do it at once.

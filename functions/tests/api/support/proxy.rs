@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// What happens to the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Mode {
     Refuse,
     /// They wait until the mode changes.
     Stall,
+    /// Each piece arrives so much later.
+    Delay(Duration),
     /// What the server says is lost on the connections that exist, their end too; new ones work.
     SwallowReplies,
 }
@@ -106,7 +109,12 @@ fn pump(state: &State, mut from: TcpStream, mut to: TcpStream, swallows: bool) {
     loop {
         let length = from.read(&mut buffer).unwrap_or(0);
         let mode = state.mode.lock().unwrap();
-        let mode = *state.changed.wait_while(mode, |mode| *mode == Mode::Stall).unwrap();
+        let delay = if let Mode::Delay(time) = *mode { time } else { Duration::MAX };
+        let (mode, _) = state
+            .changed
+            .wait_timeout_while(mode, delay, |mode| matches!(mode, Mode::Stall | Mode::Delay(_)))
+            .unwrap();
+        let mode = *mode;
         if swallows && mode == Mode::SwallowReplies {
             state.swallowed.fetch_add(1, Ordering::SeqCst);
             if length == 0 {

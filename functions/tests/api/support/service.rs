@@ -306,6 +306,17 @@ impl Answer {
         }
     }
 
+    /// Fails unless it says that the database is away, when to try again, and nothing else.
+    pub fn assert_unavailable(&self) {
+        assert_eq!((self.status, self.code()), (503, "UNAVAILABLE"), "{}", self.body);
+        let seconds: u32 = self.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=30).contains(&seconds));
+        let text = self.body.to_string().to_lowercase();
+        for secret in ["sql", "127.0.0.1", "connection", "chat_", "proxy"] {
+            assert!(!text.contains(secret), "{secret} in {text}");
+        }
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
     }

@@ -1,0 +1,186 @@
+//! A client that sends, repeats and reads through the API, and writes down what it did and saw.
+
+use std::collections::BTreeMap;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::history::{Conversation, Exchange, History, Message, Outcome, Read, Send, conversation};
+use crate::support::bad_input::UNKNOWN_TOKEN;
+use crate::support::service::Call;
+use crate::support::{Answer, Session};
+
+/// After this long without an answer that settles a send, the service has not come back.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Parts of a message's text: of one to four bytes in UTF-8, right to left, combining, and NUL.
+const LETTERS: [&str; 8] = ["a", " ", "ß", "語", "🙂", "שלום", "e\u{301}", "\0"];
+
+pub struct Client<'a> {
+    session: Session<'a>,
+    /// To whom it writes.
+    others: Vec<String>,
+    random: Rng,
+    /// Closed while nothing may be under way.
+    gate: &'a RwLock<()>,
+    /// How many answers 201 it has had.
+    acknowledged: &'a AtomicUsize,
+    pub history: History,
+    collected: BTreeMap<String, Vec<Message>>,
+}
+
+#[derive(Deserialize)]
+struct Page {
+    messages: Vec<Message>,
+    more: bool,
+}
+
+impl<'a> Client<'a> {
+    pub fn new(
+        session: Session<'a>,
+        others: &[String],
+        random: Rng,
+        gate: &'a RwLock<()>,
+        acknowledged: &'a AtomicUsize,
+    ) -> Self {
+        let (others, history, collected) = (others.to_vec(), History::default(), BTreeMap::new());
+        Self { session, others, random, gate, acknowledged, history, collected }
+    }
+
+    /// Writes and reads for as long as told, then collects what it has not read yet.
+    pub fn work(&mut self, running: &AtomicBool) {
+        while running.load(Ordering::SeqCst) {
+            // Most messages go to the first: a conversation that is always busy, and some that are quiet or new.
+            let other = self.random.usize(..self.others.len() * 2).saturating_sub(self.others.len());
+            let other = self.others[other].clone();
+            match self.random.u8(..10) {
+                0..6 => self.send(&other),
+                6 => self.send_what_is_refused(&other),
+                7 => drop(self.read(&other, None)),
+                _ => drop(self.collect(&other)),
+            }
+        }
+        for other in self.collected.keys().cloned().collect::<Vec<_>>() {
+            self.collect_the_rest(&other);
+        }
+        for (other, messages) in std::mem::take(&mut self.collected) {
+            self.history.collected.push((conversation(&self.session.username, &other), messages));
+        }
+    }
+
+    /// With whom it is in the conversation, if it is.
+    pub fn partner_in<'b>(&self, (one, other): &'b Conversation) -> Option<&'b str> {
+        let me = &self.session.username;
+        if me == one { Some(other) } else { (me == other).then_some(one) }
+    }
+
+    /// All messages of the conversation with `other`.
+    pub fn everything(&mut self, other: &str) -> Vec<Message> {
+        self.collected.remove(other);
+        self.collect_the_rest(other);
+        self.collected.remove(other).unwrap_or_default()
+    }
+
+    fn collect_the_rest(&mut self, other: &str) {
+        while self.collect(other).expect("the service is back") {}
+    }
+
+    /// Sends a message, and repeats it with the same key until it is acknowledged; one in ten is given up
+    /// after the first try.
+    fn send(&mut self, other: &str) {
+        let text = self.text();
+        let gives_up = self.random.u8(..10) == 0;
+        let key = format!("{}-{}", self.session.username, self.history.sends.len());
+        let call = self.session.message(other, &text).header("Idempotency-Key", &key);
+        let invoked = Instant::now();
+        let outcome = loop {
+            match self.exchange(&call) {
+                Some(answer) if answer.status == 201 => {
+                    self.acknowledged.fetch_add(1, Ordering::SeqCst);
+                    break Outcome::Acknowledged(serde_json::from_value(answer.body).unwrap());
+                }
+                Some(answer) => answer.assert_unavailable(),
+                None => {}
+            }
+            if gives_up {
+                break Outcome::Unknown;
+            }
+            assert!(invoked.elapsed() < PATIENCE, "the service has not come back");
+            thread::sleep(Duration::from_millis(20));
+        };
+        let conversation = conversation(&self.session.username, other);
+        self.history.sends.push(Send { text, conversation, invoked, ended: Instant::now(), outcome });
+    }
+
+    /// Writes as somebody else, to nobody or without a session.
+    fn send_what_is_refused(&mut self, other: &str) {
+        let (text, me) = (self.text(), self.session.username.clone());
+        let (token, sender, receiver, status) = match self.random.u8(..3) {
+            0 if other != me => (self.session.token.as_str(), other, me.as_str(), 403),
+            1 => (self.session.token.as_str(), me.as_str(), "nobody", 404),
+            _ => (UNKNOWN_TOKEN, me.as_str(), other, 401),
+        };
+        let body = json!({"sender": sender, "receiver": receiver, "message": text});
+        let (call, conversation) =
+            (self.session.service.send_message().token(token).json(body), conversation(sender, receiver));
+        let invoked = Instant::now();
+        if let Some(answer) = self.exchange(&call)
+            && answer.status != status
+        {
+            answer.assert_unavailable();
+        }
+        let (ended, outcome) = (Instant::now(), Outcome::Refused);
+        self.history.sends.push(Send { text, conversation, invoked, ended, outcome });
+    }
+
+    /// Reads the next page of the conversation with `other`: whether there was anything, or none where the
+    /// service was not there.
+    fn collect(&mut self, other: &str) -> Option<bool> {
+        let after = self.collected.get(other).and_then(|messages| messages.last()).map_or(0, |last| last.id);
+        let messages = self.read(other, Some(after))?;
+        let something = !messages.is_empty();
+        self.collected.entry(other.into()).or_default().extend(messages);
+        Some(something)
+    }
+
+    /// Reads a page; none where the service was not there.
+    fn read(&mut self, other: &str, after: Option<usize>) -> Option<Vec<Message>> {
+        let cursor = after.map_or(json!({}), |after| json!({"after": after}));
+        let call = self.session.page(other, cursor);
+        let invoked = Instant::now();
+        let answer = self.exchange(&call)?;
+        if answer.status != 200 {
+            answer.assert_unavailable();
+            return None;
+        }
+        let Page { messages, more } = serde_json::from_value(answer.body).unwrap();
+        let conversation = conversation(&self.session.username, other);
+        let read =
+            Read { conversation, after, invoked, ended: Instant::now(), messages: messages.clone(), more };
+        self.history.reads.push(read);
+        Some(messages)
+    }
+
+    /// The answer; none where the function ended without one.
+    fn exchange(&mut self, call: &Call<'_>) -> Option<Answer> {
+        let _open = self.gate.read().unwrap();
+        let invoked = Instant::now();
+        let answer = call.clone().attempt().ok();
+        let status = answer.as_ref().map(|answer| answer.status);
+        self.history.exchanges.push(Exchange { invoked, ended: Instant::now(), status });
+        answer
+    }
+
+    /// A text that nobody else sends.
+    fn text(&mut self) -> String {
+        let letters = if self.random.u8(..20) == 0 { 1_000 } else { 10 };
+        let rest: String =
+            (0..self.random.usize(..letters)).map(|_| *self.random.choice(&LETTERS).unwrap()).collect();
+        format!("{}-{} {rest}", self.session.username, self.history.sends.len())
+    }
+}

@@ -1,0 +1,116 @@
+//! A server of the test's own, for what would disturb others: counters, settings, faults.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sqlx::mysql::MySqlConnectOptions;
+
+/// A server that ends with its owner.
+pub struct OwnServer {
+    script: Child,
+    process: AtomicU32,
+    /// The server, where it has been started again.
+    restarted: Mutex<Option<Child>>,
+    directory: PathBuf,
+    /// The URL of the user to whom everything is allowed.
+    pub url: String,
+}
+
+impl OwnServer {
+    /// Starts a server of the kind that the other tests use, with more `options`.
+    pub fn start(options: &str) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let directory =
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("server-{}-{count}", std::process::id()));
+        let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/local/server"))
+            .arg(&directory)
+            .args(["sh", "-c", "echo $SERVER_PID $DATABASE_URL; cat"])
+            .env_remove("DATABASE_URL")
+            .env("SERVER_OPTIONS", format!("--innodb-flush-log-at-trx-commit=0 {options}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(script.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+        let (process, url) = line.trim().split_once(' ').unwrap();
+        let process = AtomicU32::new(process.parse().unwrap());
+        Self { script, process, restarted: Mutex::default(), directory, url: url.into() }
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.url.parse::<MySqlConnectOptions>().unwrap().get_port()
+    }
+
+    /// Sends `signal` to the server.
+    pub fn signal(&self, signal: &str) {
+        send_signal(signal, self.process.load(Ordering::SeqCst));
+    }
+
+    /// Ends the server with `signal`, and starts it again with the same options after `pause`.
+    pub fn restart(&self, signal: &str, pause: Duration) {
+        let process = PathBuf::from(format!("/proc/{}", self.process.load(Ordering::SeqCst)));
+        let command_line = fs::read(process.join("cmdline")).unwrap();
+        let mut arguments = command_line.split(|byte| *byte == 0).map(OsStr::from_bytes);
+        self.signal(signal);
+        wait_until("the server ends", || !is_running(&process));
+        thread::sleep(pause);
+
+        let log = || fs::File::options().append(true).open(self.directory.join("server.log")).unwrap();
+        // No server outlives the tests.
+        let mut server = Command::new("setpriv");
+        server.args(["--pdeathsig", "KILL"]).arg(arguments.next().unwrap());
+        server.args(arguments.filter(|argument| !argument.is_empty())).stdout(log()).stderr(log());
+        let server = server.spawn().unwrap();
+        self.process.store(server.id(), Ordering::SeqCst);
+        let ended = self.restarted.lock().unwrap().replace(server);
+        if let Some(mut ended) = ended {
+            ended.wait().unwrap();
+        }
+        wait_until("the server listens", || TcpStream::connect(("127.0.0.1", self.port())).is_ok());
+    }
+}
+
+impl Drop for OwnServer {
+    fn drop(&mut self) {
+        if let Some(mut server) = self.restarted.get_mut().unwrap().take() {
+            server.kill().ok();
+            server.wait().ok();
+        }
+        // The end of its input ends `cat`, and with it the server.
+        drop(self.script.stdin.take());
+        self.script.wait().ok();
+        fs::remove_dir_all(&self.directory).ok();
+    }
+}
+
+/// Sends `signal` to a process.
+pub fn send_signal(signal: &str, process: u32) {
+    let status = Command::new("sh").arg("-c").arg(format!("kill -{signal} {process}")).status();
+    assert!(status.unwrap().success());
+}
+
+/// Whether the process is there, and more than a zombie that nobody has asked for its status.
+fn is_running(process: &Path) -> bool {
+    fs::read_to_string(process.join("status")).is_ok_and(|status| !status.contains("State:\tZ"))
+}
+
+fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
