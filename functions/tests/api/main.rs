@@ -18,4 +18,5 @@ mod privileges;
 mod races;
 mod round_trips;
 mod send_message;
+mod soak;
 mod tls;

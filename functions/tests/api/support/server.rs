@@ -1,10 +1,8 @@
 //! A server of the test's own, for what would disturb others: counters, settings, faults.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -62,23 +60,27 @@ impl OwnServer {
     /// Ends the server with `signal`, and starts it again with the same options after `pause`.
     pub fn restart(&self, signal: &str, pause: Duration) {
         let process = PathBuf::from(format!("/proc/{}", self.process.load(Ordering::SeqCst)));
-        let command_line = fs::read(process.join("cmdline")).unwrap();
-        let mut arguments = command_line.split(|byte| *byte == 0).map(OsStr::from_bytes);
+        let command_line = fs::read_to_string(process.join("cmdline")).unwrap();
+        let command_line: Vec<_> = command_line.split_terminator('\0').collect();
         self.signal(signal);
         wait_until("the server ends", || !is_running(&process));
         thread::sleep(pause);
+        if let Some(mut ended) = self.restarted.lock().unwrap().take() {
+            ended.wait().unwrap();
+        } else {
+            // The script has not asked for the status yet, so the process is still there to a MySQL that finds
+            // its number.
+            let socket = command_line.iter().find_map(|option| option.strip_prefix("--socket="));
+            fs::remove_file(format!("{}.lock", socket.unwrap())).ok();
+        }
 
         let log = || fs::File::options().append(true).open(self.directory.join("server.log")).unwrap();
         // No server outlives the tests.
         let mut server = Command::new("setpriv");
-        server.args(["--pdeathsig", "KILL"]).arg(arguments.next().unwrap());
-        server.args(arguments.filter(|argument| !argument.is_empty())).stdout(log()).stderr(log());
+        server.args(["--pdeathsig", "KILL"]).args(command_line).stdout(log()).stderr(log());
         let server = server.spawn().unwrap();
         self.process.store(server.id(), Ordering::SeqCst);
-        let ended = self.restarted.lock().unwrap().replace(server);
-        if let Some(mut ended) = ended {
-            ended.wait().unwrap();
-        }
+        *self.restarted.lock().unwrap() = Some(server);
         wait_until("the server listens", || TcpStream::connect(("127.0.0.1", self.port())).is_ok());
     }
 }
