@@ -19,8 +19,7 @@ pub const CLIENTS: usize = 4;
 /// Users without a session, to whom there is a first message.
 const FRIENDS: usize = 30;
 /// What makes a commit durable, as on Aurora.
-const DURABLE: &str =
-    "--server-id=1 --log-bin=binlog --sync-binlog=1 --innodb-flush-log-at-trx-commit=1 --max-connections=60";
+const DURABLE: &str = "--server-id=1 --log-bin=binlog --sync-binlog=1 --innodb-flush-log-at-trx-commit=1";
 
 /// A fault, and how to tell that it took place.
 pub struct Fault {

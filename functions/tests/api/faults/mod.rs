@@ -78,12 +78,15 @@ const SERVER_FULL: Fault = Fault {
     strike: |ground, random| {
         let database = &ground.service.database;
         let (mut admin, guest) = (database.connect(), database.url_of("owner", "owner"));
+        admin.rows("SET GLOBAL max_connections = 10").unwrap();
         let mut guests = Vec::new();
         let end = Instant::now() + milliseconds(random, 200, 1_000);
         while Instant::now() < end {
             guests.extend(std::iter::from_fn(|| Database::connect_through(&guest)));
             admin.kill(database.name(), "KILL", true);
         }
+        drop(guests);
+        admin.rows("SET GLOBAL max_connections = 151").unwrap();
     },
     leaves: "MySQL error 1040",
 };
