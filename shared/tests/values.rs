@@ -5,11 +5,11 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
+use shared::Bounded;
 use shared::message::{IdempotencyKey, Text};
 use shared::session::Scope;
 use shared::token::Token;
 use shared::user::{Password, Username};
-use shared::Bounded;
 
 /// 2⁵³ − 1.
 const MAX: i64 = 9_007_199_254_740_991;
@@ -32,7 +32,8 @@ fn texts() -> impl Strategy<Value = String> {
 fn numbers() -> impl Strategy<Value = String> {
     let number = prop_oneof![0..=300_i64, MAX - 1..=MAX + 1, any::<i64>()];
     let plain = number.prop_map(|number| number.to_string());
-    let odd = (select(&["+", "-", " ", "0", "0x"][..]), plain.clone(), select(&["", " ", ".0", "e1", "\n"][..]));
+    let odd =
+        (select(&["+", "-", " ", "0", "0x"][..]), plain.clone(), select(&["", " ", ".0", "e1", "\n"][..]));
     prop_oneof![plain, odd.prop_map(|(before, number, after)| format!("{before}{number}{after}"))]
 }
 
