@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use http::HeaderMap;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -15,6 +14,7 @@ use shared::user::{Password, Username};
 use shared::{Bounded, Invalid};
 
 use crate::ApiError;
+use crate::request::Headers;
 
 /// More faults than this are not listed.
 const MAX_FAULTS: usize = 20;
@@ -52,7 +52,7 @@ pub struct Fields<'a> {
     entries: Vec<Entry<'a>>,
     /// Query parameters of a request whose fields are in its body: none is known.
     strays: Vec<Entry<'a>>,
-    headers: &'a HeaderMap,
+    headers: &'a Headers,
     faults: Vec<Fault>,
 }
 
@@ -69,7 +69,7 @@ enum RawText<'a> {
 
 impl<'a> Fields<'a> {
     /// The members of the JSON object `body`.
-    pub(crate) fn of_body(body: &'a [u8], query: &'a str, headers: &'a HeaderMap) -> Result<Self, ApiError> {
+    pub(crate) fn of_body(body: &'a [u8], query: &'a str, headers: &'a Headers) -> Result<Self, ApiError> {
         let body = str::from_utf8(body).map_err(|error| ApiError::InvalidJson(error.to_string()))?;
         let Members(entries) = serde_json::from_str(body).map_err(|error| {
             // An error about the data would quote it; the syntax may be at fault further on.
@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The parameters of the query string.
-    pub(crate) fn of_query(query: &'a str, headers: &'a HeaderMap) -> Self {
+    pub(crate) fn of_query(query: &'a str, headers: &'a Headers) -> Self {
         Self { entries: parameters(query), strays: Vec::new(), headers, faults: Vec::new() }
     }
 
@@ -126,7 +126,7 @@ impl<'a> Fields<'a> {
         let Some(value) = self.headers.get(name) else {
             return Some(None);
         };
-        match String::from_utf8_lossy(value.as_bytes()).parse() {
+        match value.parse() {
             Ok(value) => Some(Some(value)),
             Err(Invalid(detail)) => self.fault("INVALID_FIELD", name, detail),
         }

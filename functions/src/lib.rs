@@ -12,7 +12,6 @@ use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use futures_util::FutureExt;
 use lambda_runtime::{LambdaEvent, service_fn};
 use shared::database::Database;
@@ -42,7 +41,7 @@ where
             return ExitCode::FAILURE;
         }
     };
-    let serve = async |event: LambdaEvent<ApiGatewayV2httpRequest>| {
+    let serve = async |event: LambdaEvent<request::Event>| {
         let started = Instant::now();
         let request = Request::new(event);
         // A panic is a bug, and must not keep what it interrupted: the connection in use is dropped with it.

@@ -1,12 +1,12 @@
 //! Requests: the session token, the source address, and the fields.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use lambda_runtime::LambdaEvent;
+use serde::Deserialize;
 use shared::session::Source;
 use shared::token::Token;
 
@@ -16,16 +16,54 @@ use crate::fields::Fields;
 /// The largest body that is read, in bytes. The largest message with every character escaped fits.
 pub(crate) const MAX_BODY: usize = 128 * 1024;
 
-/// A request as API Gateway hands it to a function (HTTP API, payload version 2.0).
+/// What is read of API Gateway's event (HTTP API, payload version 2.0).
+///
+/// `aws_lambda_events` has a type for it, but fails on an event with a control character in any header: the client
+/// would see a 500.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Event {
+    raw_query_string: String,
+    headers: Headers,
+    request_context: RequestContext,
+    body: Option<String>,
+    is_base64_encoded: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct RequestContext {
+    request_id: Option<String>,
+    http: Http,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Http {
+    source_ip: String,
+}
+
+/// Headers, those that were sent more than once joined by commas.
+#[derive(Default, Deserialize)]
+pub(crate) struct Headers(HashMap<String, String>);
+
+impl Headers {
+    /// The value of the header `name`.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(sent, _)| sent.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A request as API Gateway hands it to a function.
 pub struct Request {
-    event: ApiGatewayV2httpRequest,
+    event: Event,
     id: String,
 }
 
 impl Request {
-    pub(crate) fn new(event: LambdaEvent<ApiGatewayV2httpRequest>) -> Self {
-        let LambdaEvent { payload: event, context } = event;
-        let id = event.request_context.request_id.clone().unwrap_or(context.request_id);
+    pub(crate) fn new(event: LambdaEvent<Event>) -> Self {
+        let LambdaEvent { payload: mut event, context } = event;
+        let id = event.request_context.request_id.take().unwrap_or(context.request_id);
         Self { event, id }
     }
 
@@ -37,8 +75,12 @@ impl Request {
 
     /// The token in `Authorization: Bearer …` (RFC 6750, section 2.1).
     pub fn token(&self) -> Result<Token, ApiError> {
-        let (scheme, token) =
-            self.header(AUTHORIZATION).and_then(|value| value.split_once(' ')).ok_or(ApiError::NoToken)?;
+        let (scheme, token) = self
+            .event
+            .headers
+            .get("Authorization")
+            .and_then(|value| value.split_once(' '))
+            .ok_or(ApiError::NoToken)?;
         if !scheme.eq_ignore_ascii_case("Bearer") {
             return Err(ApiError::NoToken);
         }
@@ -48,13 +90,13 @@ impl Request {
     /// Where the request comes from, as API Gateway saw it: no header can claim another.
     #[must_use]
     pub fn source(&self) -> Source {
-        let address = self.event.request_context.http.source_ip.as_deref().and_then(|ip| ip.parse().ok());
+        let address = self.event.request_context.http.source_ip.parse();
         Source::from(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
 
     /// What `read` makes of the fields of the JSON body and of the headers.
     pub fn body<T>(&self, read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T, ApiError> {
-        if !self.header(CONTENT_TYPE).is_some_and(is_json) {
+        if !self.event.headers.get("Content-Type").is_some_and(is_json) {
             return Err(ApiError::UnsupportedMediaType);
         }
         let body = self.event.body.as_deref().unwrap_or_default();
@@ -69,20 +111,12 @@ impl Request {
         if body.len() > MAX_BODY {
             return Err(ApiError::BodyTooLarge);
         }
-        Fields::of_body(body, self.query(), &self.event.headers)?.read(read)
+        Fields::of_body(body, &self.event.raw_query_string, &self.event.headers)?.read(read)
     }
 
     /// What `read` makes of the query parameters. A body is ignored.
     pub fn parameters<T>(&self, read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T, ApiError> {
-        Fields::of_query(self.query(), &self.event.headers).read(read)
-    }
-
-    fn query(&self) -> &str {
-        self.event.raw_query_string.as_deref().unwrap_or_default()
-    }
-
-    fn header(&self, name: http::HeaderName) -> Option<&str> {
-        self.event.headers.get(name)?.to_str().ok()
+        Fields::of_query(&self.event.raw_query_string, &self.event.headers).read(read)
     }
 }
 

@@ -38,29 +38,3 @@ impl<const MIN: i64, const MAX: i64> FromStr for Bounded<MIN, MAX> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    type Limit = Bounded<1, 200>;
-    type Id = Bounded<0, MAX_SAFE_INTEGER>;
-
-    #[test]
-    fn plain_digits_within_the_bounds_are_read() {
-        for (text, value) in [("1", 1), ("50", 50), ("200", 200)] {
-            assert_eq!(text.parse::<Limit>().unwrap().get(), value);
-        }
-        assert_eq!("9007199254740991".parse::<Id>().unwrap().get(), 9_007_199_254_740_991);
-        assert_eq!("0".parse::<Id>().unwrap().get(), 0);
-    }
-
-    #[test]
-    fn everything_else_is_refused() {
-        for text in ["", "0", "201", "-1", "+1", "1.0", "1e2", " 1", "1 ", "0x1", "١", "99999999999999999999"]
-        {
-            assert!(text.parse::<Limit>().is_err(), "{text:?}");
-        }
-        assert!("9007199254740992".parse::<Id>().is_err());
-    }
-}

@@ -187,36 +187,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usernames_follow_their_syntax() {
-        for name in ["bob", "B0b", "7of9", "a.b_c-d@e+f", &"x".repeat(64)] {
-            assert_eq!(name.parse::<Username>().unwrap().as_str(), name);
-        }
-        for (name, reason) in [
-            ("", "empty"),
-            ("ab", "too short"),
-            (&*"x".repeat(65), "too long"),
-            ("_ab", "begins with no letter or digit"),
-            ("a b", "space"),
-            ("bob\n", "line end"),
-            ("b\0b", "NUL"),
-            ("bób", "not ASCII"),
-            ("bob'--", "quote"),
-        ] {
-            assert!(name.parse::<Username>().is_err(), "{reason}");
-        }
-    }
-
-    #[test]
-    fn password_lengths_are_counted_in_code_points() {
-        for password in ["12345678", &"x".repeat(128), &"🔑".repeat(128), "  \0 \n  é"] {
-            assert!(password.parse::<Password>().is_ok(), "{password:?}");
-        }
-        for password in ["", "1234567", "🔑🔑🔑🔑🔑🔑🔑", &"x".repeat(129)] {
-            assert!(password.parse::<Password>().is_err(), "{password:?}");
-        }
-    }
-
-    #[test]
     fn weak_passwords_are_refused_with_the_reason() {
         let check = |username: &str, password: &str| {
             let (username, password) =

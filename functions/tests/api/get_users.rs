@@ -145,6 +145,15 @@ fn a_body_is_ignored() {
 }
 
 #[test]
+fn headers_that_nobody_reads_may_hold_anything() {
+    let service = Service::start();
+    let alice = service.session("alice");
+    for (name, value) in [("x-odd", "\0\r\n\u{7f}"), ("not a name", ""), ("", "é🎉")] {
+        service.get_users().token(&alice.token).header(name, value).expect(200);
+    }
+}
+
+#[test]
 fn only_users_see_users() {
     let service = Service::start();
     service.session("alice");

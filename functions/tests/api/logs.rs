@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::bad_input::UNKNOWN_TOKEN;
 use crate::support::service::REQUEST_ID;
 use crate::support::{Mode, Proxy, Service, binary};
 
@@ -73,6 +74,15 @@ fn no_password_token_or_message_is_logged_and_every_line_is_json() {
         assert_eq!(line["level"], "ERROR");
         assert!(line["cause"].as_str().is_some_and(|cause| cause.starts_with("connection")), "{line}");
     }
+}
+
+#[test]
+fn nothing_of_an_event_that_can_not_be_read_is_logged() {
+    let service = Service::start();
+    let mut event = service.get_users().token(UNKNOWN_TOKEN).event();
+    event["headers"] = event["headers"]["authorization"].take();
+    assert!(service.invoke("get_users", &event).is_err());
+    assert!(!service.logs().contains(UNKNOWN_TOKEN), "{}", service.logs());
 }
 
 #[test]

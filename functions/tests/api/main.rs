@@ -8,6 +8,7 @@ mod connection;
 mod create_user;
 mod custom_resource;
 mod faults;
+mod generated;
 mod get_messages;
 mod get_users;
 mod login;

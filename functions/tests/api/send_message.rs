@@ -184,7 +184,7 @@ fn keys_differ_in_every_character() {
         let sent = alice.message("alice", "x").header("Idempotency-Key", key).expect(201);
         assert_eq!(id(&sent), i64::try_from(position).unwrap() + 1, "{key}");
     }
-    for key in ["", " ", "a b", "é", "a\tb", &"k".repeat(256)] {
+    for key in ["", " ", "a b", "é", "a\tb", "a\nb", "a\u{7f}", &"k".repeat(256)] {
         let answer = alice.message("alice", "x").header("Idempotency-Key", key).expect(400);
         assert_eq!((answer.code(), answer.fields()), ("INVALID_FIELD", vec!["Idempotency-Key"]), "{key:?}");
     }

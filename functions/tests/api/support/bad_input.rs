@@ -93,6 +93,7 @@ pub fn check_media_type_and_size<'a>(service: &'a Service, call: impl Fn() -> Ca
         "application/jsonx",
         "",
         "application/json,application/json",
+        "application/json\0",
     ] {
         let answer = call().header("Content-Type", content_type).raw(too_large.as_str()).expect(415);
         assert_eq!(
@@ -135,6 +136,7 @@ pub fn check_session<'a>(call: impl Fn() -> Call<'a>) {
         ("Bearer AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB", "no base64url of 32 bytes"),
         ("Bearer  AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "two spaces"),
         ("Bearer ééééééééééééééééééééé", "not ASCII"),
+        ("Bearer \r\n\0", "control characters"),
     ] {
         refused(call().header("Authorization", value), reason);
     }

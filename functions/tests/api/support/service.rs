@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use emulator::Function;
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::{Database, binary};
@@ -49,6 +50,12 @@ impl Service {
             Arc::new(Function::start(binary(name), self.environments, &variables))
         };
         Arc::clone(functions.entry(name).or_insert_with(start))
+    }
+
+    /// Hands `event` to a function, which may not live to answer it.
+    pub fn invoke(&self, operation: &'static str, event: &Value) -> Result<Answer, String> {
+        let response = self.function(operation).invoke(event.to_string(), PATIENCE)?;
+        Ok(Answer::new(&serde_json::from_str(&response).unwrap(), event))
     }
 
     /// What all functions have written.
@@ -197,8 +204,7 @@ impl<'a> Call<'a> {
 
     /// Sends the request to a function that may not live to answer it.
     pub fn attempt(self) -> Result<Answer, String> {
-        let response = self.service.function(self.operation).invoke(self.event().to_string(), PATIENCE)?;
-        Ok(Answer::new(&serde_json::from_str(&response).unwrap(), self.path))
+        self.service.invoke(self.operation, &self.event())
     }
 
     /// The event as API Gateway makes it, payload format 2.0: names of headers in lower case, repeated ones
@@ -264,8 +270,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Reads a function's response, and checks what holds for every one.
-    fn new(response: &Value, path: &str) -> Self {
+    /// Reads a function's response to `event`, and checks what holds for every one.
+    fn new(response: &Value, event: &Value) -> Self {
         let headers: HashMap<_, _> = response["headers"]
             .as_object()
             .unwrap()
@@ -276,22 +282,28 @@ impl Answer {
         assert!(body.len() < 6_000_000, "Lambda refuses responses of more than 6 MB");
         let status = u16::try_from(response["statusCode"].as_i64().unwrap()).unwrap();
         let answer = Self { status, headers, body: serde_json::from_str(body).unwrap() };
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert_ne!(response["isBase64Encoded"], true);
         if status < 400 {
-            assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+            assert_eq!(answer.header("content-type"), Some("application/json"));
         } else {
-            answer.check_problem();
+            answer.check_problem(event["requestContext"]["requestId"].as_str());
         }
         answer
     }
 
-    fn check_problem(&self) {
+    fn check_problem(&self, request_id: Option<&str>) {
         let body = &self.body;
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{body}");
         assert_eq!(body["type"], "about:blank");
         assert_eq!(body["status"], self.status);
-        assert_eq!(body["instance"], "urn:request:JKJaXmPLvHcESHA%3D");
+        let instance = body["instance"].as_str().and_then(|urn| urn.strip_prefix("urn:request:")).unwrap();
+        assert!(
+            instance.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%".contains(&byte)),
+            "{body}"
+        );
+        let named = percent_decode_str(instance).decode_utf8().unwrap();
+        assert!(request_id.is_none_or(|id| id == named), "{body}");
         for member in ["title", "code", "detail"] {
             assert!(body[member].as_str().is_some_and(|text| !text.is_empty()), "{member} of {body}");
         }
