@@ -3,14 +3,13 @@
 use std::error::Error as _;
 
 use http::StatusCode;
-use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use shared::Error;
 
 use crate::fields::Fault;
 use crate::request::MAX_BODY;
-use crate::response::{Response, with_type};
+use crate::response::Response;
 
 /// How long a client is asked to wait when the database is away, in seconds.
 const RETRY_AFTER_UNAVAILABLE: u32 = 2;
@@ -143,12 +142,12 @@ impl ApiError {
             instance: format!("urn:request:{}", utf8_percent_encode(request_id, UNRESERVED)),
             errors: self.faults(),
         };
-        let mut response = with_type(status, HeaderValue::from_static("application/problem+json"), &problem);
+        let mut response = Response::new(status, "application/problem+json", &problem);
         if let Some(seconds) = self.retry_after() {
-            response.headers.insert(RETRY_AFTER, seconds.into());
+            response = response.header("Retry-After", seconds.to_string());
         }
         if status == StatusCode::UNAUTHORIZED {
-            response.headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response = response.header("WWW-Authenticate", "Bearer");
         }
         response
     }

@@ -18,8 +18,7 @@ pub(crate) const MAX_BODY: usize = 128 * 1024;
 
 /// What is read of API Gateway's event (HTTP API, payload version 2.0).
 ///
-/// `aws_lambda_events` has a type for it, but fails on an event with a control character in any header: the client
-/// would see a 500.
+/// The type that `aws_lambda_events` has for it fails on a control character in any header: a 500 for the client.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Event {

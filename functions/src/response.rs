@@ -1,28 +1,37 @@
 //! Answers.
 
-use aws_lambda_events::apigw::ApiGatewayV2httpResponse;
-use aws_lambda_events::encodings::Body;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use std::collections::HashMap;
+
+use http::StatusCode;
 use serde::Serialize;
 
 /// An answer in the form of API Gateway's HTTP APIs, payload version 2.0.
-pub type Response = ApiGatewayV2httpResponse;
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Response {
+    pub(crate) status_code: u16,
+    headers: HashMap<&'static str, String>,
+    body: String,
+}
+
+impl Response {
+    pub(crate) fn new(status: StatusCode, content_type: &str, body: &impl Serialize) -> Self {
+        let headers =
+            HashMap::from([("Content-Type", content_type.into()), ("Cache-Control", "no-store".into())]);
+        let body = serde_json::to_string(body).expect("answers are plain structs");
+        Self { status_code: status.as_u16(), headers, body }
+    }
+
+    /// The answer with one more header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.insert(name, value.into());
+        self
+    }
+}
 
 /// A successful answer.
 #[must_use]
-pub fn json(status: http::StatusCode, body: &impl Serialize) -> Response {
-    with_type(status, HeaderValue::from_static("application/json"), body)
-}
-
-pub(crate) fn with_type(
-    status: http::StatusCode,
-    content_type: HeaderValue,
-    body: &impl Serialize,
-) -> Response {
-    let mut response = Response::default();
-    response.status_code = status.as_u16().into();
-    response.headers.insert(CONTENT_TYPE, content_type);
-    response.headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response.body = Some(Body::Text(serde_json::to_string(body).expect("answers are plain structs")));
-    response
+pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    Response::new(status, "application/json", body)
 }

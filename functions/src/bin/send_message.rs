@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use functions::{ApiError, Request, Response, json};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use shared::database::Database;
 use shared::message::{self, IdempotencyKey, SEND_MESSAGE};
 
@@ -23,9 +23,6 @@ async fn handle(request: &Request, database: &Database) -> Result<Response, ApiE
     let tell_replay = key.is_some();
     let key = key.unwrap_or_else(IdempotencyKey::random);
     let sent = message::send_message(database, &token, &sender, &receiver, text, &key).await?;
-    let mut response = json(StatusCode::CREATED, &sent.message);
-    if sent.replayed && tell_replay {
-        response.headers.insert("Idempotent-Replayed", HeaderValue::from_static("true"));
-    }
-    Ok(response)
+    let response = json(StatusCode::CREATED, &sent.message);
+    Ok(if sent.replayed && tell_replay { response.header("Idempotent-Replayed", "true") } else { response })
 }
