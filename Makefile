@@ -20,7 +20,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(call tool,cargo-lambda) ## Serve all routes on http://localhost:9000, with a private database in .local/ (or DATABASE_URL).
@@ -42,6 +42,20 @@ test: lint ## Check formats and lints, and run all tests on a private database (
 lint: ## Check formats and lints.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+.PHONY: test-faults
+test-faults: ## Break everything again and again under load, and print what was lost: half an hour (ROUNDS, SENDS, SEED).
+	cargo test --test api --no-run
+	@$(SERVER) .local/test cargo test --test api -- --ignored --nocapture --test-threads=1 $(TESTS)
+
+.PHONY: audit
+audit: .venv/cargo-deny/bin/cargo-deny ## Check the dependencies: licences, bans, sources; advisories where their database can be fetched.
+	$< check licenses bans sources
+	@if $< fetch db; then $< check advisories; else echo "WARNING: no database of advisories, so NONE WAS CHECKED."; fi
+
+.venv/cargo-deny/bin/cargo-deny:
+	@echo "Building cargo-deny; this takes some minutes."
+	cargo install --quiet --locked --root .venv/cargo-deny cargo-deny@0.20.2
 
 .PHONY: build
 build: $(call tool,cargo-lambda) $(call tool,ziglang) $(call tool,aws-sam-cli) ## Build the functions for AWS. Takes minutes: every binary is linked with LTO.
