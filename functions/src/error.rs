@@ -44,9 +44,9 @@ pub enum ApiError {
     /// The answer was not ready in time.
     #[error("The service is too slow at the moment; try again shortly.")]
     Timeout,
-    /// The handler panicked.
+    /// What nobody foresaw, for the log.
     #[error("Something went wrong on our side.")]
-    Panic,
+    Bug(&'static str),
 }
 
 fn summary(faults: &[Fault]) -> String {
@@ -75,7 +75,7 @@ impl ApiError {
             Self::Refused(Error::TooManyAttempts { .. }) => {
                 (StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS")
             }
-            Self::Refused(Error::Unexpected(_)) | Self::Panic => {
+            Self::Refused(Error::Unexpected(_)) | Self::Bug(_) => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL")
             }
             Self::Refused(Error::Unavailable(_)) | Self::Timeout => {
@@ -101,7 +101,7 @@ impl ApiError {
                 error.source().map(ToString::to_string)
             }
             Self::Timeout => Some("the request's deadline".into()),
-            Self::Panic => Some("a panic".into()),
+            Self::Bug(what) => Some((*what).into()),
             _ => None,
         }
     }

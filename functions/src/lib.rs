@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use lambda_runtime::{LambdaEvent, service_fn};
+use serde_json::value::RawValue;
 use shared::database::Database;
 
 pub use error::ApiError;
@@ -41,18 +42,19 @@ where
             return ExitCode::FAILURE;
         }
     };
-    let serve = async |event: LambdaEvent<request::Event>| {
+    let serve = async |event: LambdaEvent<Box<RawValue>>| {
         let started = Instant::now();
-        let request = Request::new(event);
+        let (id, request) = Request::read(event);
+        let answer = async { handle(&request?, &database).await };
         // A panic is a bug, and must not keep what it interrupted: the connection in use is dropped with it.
-        let answer = AssertUnwindSafe(tokio::time::timeout(REQUEST_DEADLINE, handle(&request, &database)));
+        let answer = AssertUnwindSafe(tokio::time::timeout(REQUEST_DEADLINE, answer));
         let result = match answer.catch_unwind().await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(ApiError::Timeout),
-            Err(_) => Err(ApiError::Panic),
+            Err(_) => Err(ApiError::Bug("a panic")),
         };
-        log::request(operation, request.id(), &result, started.elapsed());
-        Ok::<_, Infallible>(result.unwrap_or_else(|error| error.to_response(request.id())))
+        log::request(operation, &id, &result, started.elapsed());
+        Ok::<_, Infallible>(result.unwrap_or_else(|error| error.to_response(&id)))
     };
     log::exit_code(operation, lambda_runtime::run(service_fn(serve)).await)
 }

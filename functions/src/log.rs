@@ -18,12 +18,9 @@ pub(crate) fn init() {
         .with_current_span(false)
         .with_span_list(false)
         .with_target(false);
-    let levels = Targets::new()
-        .with_default(LevelFilter::INFO)
-        // The runtime warns of a setting that the local emulator makes.
-        .with_target("lambda_runtime", LevelFilter::ERROR)
-        // And where an event is none of API Gateway's, quotes it; Lambda is told of the failure anyway.
-        .with_target("lambda_runtime::layers::api_response", LevelFilter::OFF);
+    // The runtime warns of a setting that the local emulator makes.
+    let levels =
+        Targets::new().with_default(LevelFilter::INFO).with_target("lambda_runtime", LevelFilter::ERROR);
     tracing_subscriber::registry().with(json).with(levels).init();
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);

@@ -1,12 +1,13 @@
 //! Requests: the session token, the source address, and the fields.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use lambda_runtime::LambdaEvent;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use shared::session::Source;
 use shared::token::Token;
 
@@ -21,7 +22,7 @@ pub(crate) const MAX_BODY: usize = 128 * 1024;
 /// The type that `aws_lambda_events` has for it fails on a control character in any header: a 500 for the client.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(crate) struct Event {
+struct Event {
     raw_query_string: String,
     headers: Headers,
     request_context: RequestContext,
@@ -44,7 +45,7 @@ struct Http {
 
 /// Headers, those that were sent more than once joined by commas.
 #[derive(Default, Deserialize)]
-pub(crate) struct Headers(HashMap<String, String>);
+pub(crate) struct Headers(BTreeMap<String, String>);
 
 impl Headers {
     /// The value of the header `name`.
@@ -54,32 +55,26 @@ impl Headers {
 }
 
 /// A request as API Gateway hands it to a function.
-pub struct Request {
-    event: Event,
-    id: String,
-}
+pub struct Request(Event);
 
 impl Request {
-    pub(crate) fn new(event: LambdaEvent<Event>) -> Self {
-        let LambdaEvent { payload: mut event, context } = event;
-        let id = event.request_context.request_id.take().unwrap_or(context.request_id);
-        Self { event, id }
-    }
-
-    /// API Gateway's id of the request, which the client sees too; Lambda's where there is none.
-    #[must_use]
-    pub fn id(&self) -> &str {
-        &self.id
+    /// The request, and API Gateway's id of it, which the client sees too; Lambda's where there is none.
+    ///
+    /// Read here and not by the runtime, which would quote in the log what it can't read.
+    pub(crate) fn read(event: LambdaEvent<Box<RawValue>>) -> (String, Result<Self, ApiError>) {
+        let LambdaEvent { payload, context } = event;
+        match serde_json::from_str::<Event>(payload.get()) {
+            Ok(mut event) => {
+                (event.request_context.request_id.take().unwrap_or(context.request_id), Ok(Self(event)))
+            }
+            Err(_) => (context.request_id, Err(ApiError::Bug("an event that is none of API Gateway's"))),
+        }
     }
 
     /// The token in `Authorization: Bearer …` (RFC 6750, section 2.1).
     pub fn token(&self) -> Result<Token, ApiError> {
-        let (scheme, token) = self
-            .event
-            .headers
-            .get("Authorization")
-            .and_then(|value| value.split_once(' '))
-            .ok_or(ApiError::NoToken)?;
+        let header = self.0.headers.get("Authorization");
+        let (scheme, token) = header.and_then(|value| value.split_once(' ')).ok_or(ApiError::NoToken)?;
         if !scheme.eq_ignore_ascii_case("Bearer") {
             return Err(ApiError::NoToken);
         }
@@ -89,18 +84,18 @@ impl Request {
     /// Where the request comes from, as API Gateway saw it: no header can claim another.
     #[must_use]
     pub fn source(&self) -> Source {
-        let address = self.event.request_context.http.source_ip.parse();
+        let address = self.0.request_context.http.source_ip.parse();
         Source::from(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
 
     /// What `read` makes of the fields of the JSON body and of the headers.
     pub fn body<T>(&self, read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T, ApiError> {
-        if !self.event.headers.get("Content-Type").is_some_and(is_json) {
+        if !self.0.headers.get("Content-Type").is_some_and(is_json) {
             return Err(ApiError::UnsupportedMediaType);
         }
-        let body = self.event.body.as_deref().unwrap_or_default();
+        let body = self.0.body.as_deref().unwrap_or_default();
         let decoded;
-        let body = if self.event.is_base64_encoded {
+        let body = if self.0.is_base64_encoded {
             decoded =
                 BASE64_STANDARD.decode(body).map_err(|error| ApiError::InvalidJson(error.to_string()))?;
             &decoded
@@ -110,12 +105,12 @@ impl Request {
         if body.len() > MAX_BODY {
             return Err(ApiError::BodyTooLarge);
         }
-        Fields::of_body(body, &self.event.raw_query_string, &self.event.headers)?.read(read)
+        Fields::of_body(body, &self.0.raw_query_string, &self.0.headers)?.read(read)
     }
 
     /// What `read` makes of the query parameters. A body is ignored.
     pub fn parameters<T>(&self, read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T, ApiError> {
-        Fields::of_query(&self.event.raw_query_string, &self.event.headers).read(read)
+        Fields::of_query(&self.0.raw_query_string, &self.0.headers).read(read)
     }
 }
 

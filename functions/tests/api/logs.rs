@@ -77,11 +77,12 @@ fn no_password_token_or_message_is_logged_and_every_line_is_json() {
 }
 
 #[test]
-fn nothing_of_an_event_that_can_not_be_read_is_logged() {
+fn an_event_that_can_not_be_read_is_logged_without_what_it_holds() {
     let service = Service::start();
     let mut event = service.get_users().token(UNKNOWN_TOKEN).event();
     event["headers"] = event["headers"]["authorization"].take();
-    assert!(service.invoke("get_users", &event).is_err());
+    assert_eq!(service.invoke("get_users", &event).unwrap().code(), "INTERNAL");
+    assert!(service.logs().contains("an event that is none of API Gateway's"));
     assert!(!service.logs().contains(UNKNOWN_TOKEN), "{}", service.logs());
 }
 

@@ -11,8 +11,9 @@ mod http;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +52,8 @@ struct State {
     polled: HashSet<usize>,
     /// Environments up to this number have been killed.
     killed: usize,
+    /// Nobody will connect any more.
+    closed: bool,
 }
 
 /// An event for an environment.
@@ -81,6 +84,9 @@ impl Function {
             let queue = Arc::clone(&queue);
             move || {
                 for connection in listener.incoming().flatten() {
+                    if queue.state.lock().unwrap().closed {
+                        return;
+                    }
                     let queue = Arc::clone(&queue);
                     // An error is a process that has ended in the middle of something.
                     thread::spawn(move || queue.serve(connection).ok());
@@ -131,7 +137,7 @@ impl Function {
 
     /// Hands `event` to an environment that is free, and returns its response.
     ///
-    /// Fails with what Lambda would report: an error of the runtime, a process that has ended, or no
+    /// Fails with what Lambda would report: an error of the runtime, a process that has been killed, or no
     /// response within `time`.
     pub fn invoke(&self, event: impl Into<String>, time: Duration) -> Result<String, String> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -170,9 +176,10 @@ impl Function {
 
     /// What the processes have written.
     pub fn log(&self) -> String {
-        let mut text = Vec::new();
-        let mut log = &self.log;
-        log.seek(SeekFrom::Start(0)).and_then(|_| log.read_to_end(&mut text)).expect("the log");
+        // Not by seeking: the processes share the position.
+        let length = self.log.metadata().expect("the log").len();
+        let mut text = vec![0; usize::try_from(length).expect("a log that fits in memory")];
+        self.log.read_exact_at(&mut text, 0).expect("the log");
         String::from_utf8_lossy(&text).into_owned()
     }
 }
@@ -180,6 +187,8 @@ impl Function {
 impl Drop for Function {
     fn drop(&mut self) {
         self.kill();
+        self.queue.state.lock().unwrap().closed = true;
+        TcpStream::connect(self.address).ok();
     }
 }
 
@@ -224,6 +233,8 @@ impl Queue {
             if environment < state.killed {
                 return None;
             }
+            // Who waited for longer than an invocation may take has gone.
+            state.events.retain(|invocation| invocation.deadline > SystemTime::now());
             if let Some(invocation) = state.events.pop_front() {
                 let caller = Caller { environment, sender: invocation.sender.clone() };
                 state.waiting.insert(invocation.id.clone(), caller);

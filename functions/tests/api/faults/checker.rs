@@ -48,7 +48,7 @@ pub fn check(history: &History, logs: &Logs) -> Vec<Violation> {
     check_order(history, logs, &mut broken);
     check_reads(history, logs, &mut broken);
     for (conversation, messages) in &history.collected {
-        if *messages != logs[conversation] {
+        if messages != log_of(logs, conversation) {
             broken(Rule::Missed, format!("{} messages of {conversation:?}", messages.len()));
         }
     }
@@ -87,7 +87,7 @@ fn check_logs(history: &History, logs: &Logs, broken: &mut impl FnMut(Rule, Stri
 
 fn check_sends(history: &History, logs: &Logs, broken: &mut impl FnMut(Rule, String)) {
     for (send, message) in history.acknowledged() {
-        let log = logs.get(&send.conversation).map(Vec::as_slice).unwrap_or_default();
+        let log = log_of(logs, &send.conversation);
         if message.text != send.text {
             broken(Rule::Altered, format!("{:?} was answered with {message:?}", send.text));
         }
@@ -97,6 +97,9 @@ fn check_sends(history: &History, logs: &Logs, broken: &mut impl FnMut(Rule, Str
                 broken(Rule::Altered, format!("{message:?} is {stored:?}"));
             }
             _ => broken(Rule::Lost, format!("{message:?}")),
+        }
+        if let Some(repeated) = send.repeated.as_ref().filter(|repeated| *repeated != message) {
+            broken(Rule::Altered, format!("{message:?} became {repeated:?} when the send was repeated"));
         }
     }
 }
@@ -129,7 +132,7 @@ fn check_reads(history: &History, logs: &Logs, broken: &mut impl FnMut(Rule, Str
     });
     let known = highest_ids(written.chain(read));
     for read in &history.reads {
-        let log = logs.get(&read.conversation).map(Vec::as_slice).unwrap_or_default();
+        let log = log_of(logs, &read.conversation);
         for message in &read.messages {
             match with_id(log, message.id) {
                 Some(stored) if stored == message => {}
@@ -144,10 +147,16 @@ fn check_reads(history: &History, logs: &Logs, broken: &mut impl FnMut(Rule, Str
         }
         let reaches = read.messages.last().map_or(read.after.unwrap_or(0), |message| message.id);
         let known = highest_id(&known, &read.conversation, read.invoked);
-        if reaches < known && !(read.after.is_some() && read.more) {
+        // A page of ids after one may end before the newest, but not before there was any.
+        let goes_on = read.after.is_some() && read.more && !read.messages.is_empty();
+        if reaches < known && !goes_on {
             broken(Rule::Stale, format!("{known} was known, but not told: {read:?}"));
         }
     }
+}
+
+fn log_of<'a>(logs: &'a Logs, conversation: &Conversation) -> &'a [Message] {
+    logs.get(conversation).map(Vec::as_slice).unwrap_or_default()
 }
 
 fn with_id(log: &[Message], id: usize) -> Option<&Message> {
@@ -199,6 +208,7 @@ fn sound() -> (History, Logs) {
         invoked: at(invoked),
         ended: at(ended),
         outcome,
+        repeated: None,
     };
     let read = |after, invoked, messages: &[Message]| Read {
         conversation: alice_and_bob.clone(),
@@ -240,7 +250,7 @@ fn every_rule_that_is_broken_is_found() {
         let Outcome::Acknowledged(message) = &mut history.sends[index].outcome else { panic!() };
         message
     }
-    let table: [(&str, Rule, Doctor); 20] = [
+    let table: [(&str, Rule, Doctor); 23] = [
         ("the last message has gone", Rule::Lost, |_, log| log.truncate(1)),
         ("another message has taken its place", Rule::Lost, |_, log| log[1].text = "three".into()),
         ("stored twice", Rule::Duplicated, |_, log| {
@@ -264,6 +274,9 @@ fn every_rule_that_is_broken_is_found() {
         ("a reader saw another value", Rule::Altered, |history, log| {
             history.reads[0].messages[0] = Message { id: 1, ..log[1].clone() };
         }),
+        ("a repeated send gets another answer", Rule::Altered, |history, log| {
+            history.sends[0].repeated = Some(log[1].clone());
+        }),
         ("an unknown send was read and has gone", Rule::Vanished, |_, log| log.truncate(2)),
         ("the later one comes first", Rule::Disordered, |history, log| {
             log.swap(0, 1);
@@ -275,6 +288,13 @@ fn every_rule_that_is_broken_is_found() {
         }),
         ("a reader no longer sees what another has seen", Rule::Stale, |history, _| {
             history.reads[3].after = Some(2);
+        }),
+        ("nothing is told, but that there is more", Rule::Stale, |history, _| {
+            history.reads[1].messages.clear();
+            history.reads[1].more = true;
+        }),
+        ("a page says too early that there is no more", Rule::Stale, |history, _| {
+            history.reads[1].messages.pop();
         }),
         ("a message was not collected", Rule::Missed, |history, _| {
             history.collected[0].1.remove(1);

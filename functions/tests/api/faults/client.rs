@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::history::{Conversation, Exchange, History, Message, Outcome, Read, Send, conversation};
 use crate::support::bad_input::UNKNOWN_TOKEN;
-use crate::support::service::Call;
+use crate::support::service::{Call, PASSWORD};
 use crate::support::{Answer, Session};
 
 /// After this long without an answer that settles a send, the service has not come back.
@@ -21,15 +21,24 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Parts of a message's text: of one to four bytes in UTF-8, right to left, combining, and NUL.
 const LETTERS: [&str; 8] = ["a", " ", "ß", "語", "🙂", "שלום", "e\u{301}", "\0"];
 
+/// What all clients share.
+#[derive(Default)]
+pub struct Shared {
+    /// Held by each request; whoever has it alone knows that none is under way.
+    pub gate: RwLock<()>,
+    /// How many sends were acknowledged, by the number of the client.
+    pub acknowledged: Vec<AtomicUsize>,
+    /// How many of them had been stored before, unheard.
+    pub replayed: AtomicUsize,
+}
+
 pub struct Client<'a> {
+    number: usize,
     session: Session<'a>,
     /// To whom it writes.
-    others: Vec<String>,
+    others: &'a [String],
     random: Rng,
-    /// Closed while nothing may be under way.
-    gate: &'a RwLock<()>,
-    /// How many answers 201 it has had.
-    acknowledged: &'a AtomicUsize,
+    shared: &'a Shared,
     pub history: History,
     collected: BTreeMap<String, Vec<Message>>,
 }
@@ -42,29 +51,37 @@ struct Page {
 
 impl<'a> Client<'a> {
     pub fn new(
+        number: usize,
         session: Session<'a>,
-        others: &[String],
+        others: &'a [String],
         random: Rng,
-        gate: &'a RwLock<()>,
-        acknowledged: &'a AtomicUsize,
+        shared: &'a Shared,
     ) -> Self {
-        let (others, history, collected) = (others.to_vec(), History::default(), BTreeMap::new());
-        Self { session, others, random, gate, acknowledged, history, collected }
+        let (history, collected) = (History::default(), BTreeMap::new());
+        Self { number, session, others, random, shared, history, collected }
     }
 
-    /// Writes and reads for as long as told, then collects what it has not read yet.
+    /// Works for as long as told.
     pub fn work(&mut self, running: &AtomicBool) {
         while running.load(Ordering::SeqCst) {
             // Most messages go to the first: a conversation that is always busy, and some that are quiet or new.
             let other = self.random.usize(..self.others.len() * 2).saturating_sub(self.others.len());
-            let other = self.others[other].clone();
-            match self.random.u8(..10) {
-                0..6 => self.send(&other),
-                6 => self.send_what_is_refused(&other),
-                7 => drop(self.read(&other, None)),
-                _ => drop(self.collect(&other)),
+            let other = &self.others[other];
+            match self.random.u8(..100) {
+                0..60 => self.send(other),
+                60..68 => self.send_what_is_refused(other),
+                68..75 => drop(self.read(other, None)),
+                75..93 => drop(self.collect(other)),
+                93..98 => {
+                    self.exchange_for(200, &self.session.service.get_users().token(&self.session.token));
+                }
+                _ => self.come_and_go(),
             }
         }
+    }
+
+    /// Collects what it has not read yet, once nobody writes any more.
+    pub fn finish(&mut self) {
         for other in self.collected.keys().cloned().collect::<Vec<_>>() {
             self.collect_the_rest(&other);
         }
@@ -91,21 +108,19 @@ impl<'a> Client<'a> {
     }
 
     /// Sends a message, and repeats it with the same key until it is acknowledged; one in ten is given up
-    /// after the first try.
+    /// after the first try, and one in ten is repeated although it was acknowledged.
     fn send(&mut self, other: &str) {
         let text = self.text();
-        let gives_up = self.random.u8(..10) == 0;
+        let (gives_up, repeats) = (self.random.u8(..10) == 0, self.random.u8(..10) == 0);
         let key = format!("{}-{}", self.session.username, self.history.sends.len());
         let call = self.session.message(other, &text).header("Idempotency-Key", &key);
         let invoked = Instant::now();
         let outcome = loop {
-            match self.exchange(&call) {
-                Some(answer) if answer.status == 201 => {
-                    self.acknowledged.fetch_add(1, Ordering::SeqCst);
-                    break Outcome::Acknowledged(serde_json::from_value(answer.body).unwrap());
-                }
-                Some(answer) => answer.assert_unavailable(),
-                None => {}
+            if let Some(answer) = self.exchange_for(201, &call) {
+                self.shared.acknowledged[self.number].fetch_add(1, Ordering::SeqCst);
+                let replayed = answer.header("idempotent-replayed").is_some();
+                self.shared.replayed.fetch_add(replayed.into(), Ordering::SeqCst);
+                break Outcome::Acknowledged(serde_json::from_value(answer.body).unwrap());
             }
             if gives_up {
                 break Outcome::Unknown;
@@ -113,8 +128,12 @@ impl<'a> Client<'a> {
             assert!(invoked.elapsed() < PATIENCE, "the service has not come back");
             thread::sleep(Duration::from_millis(20));
         };
+        let ended = Instant::now();
+        let repeats = repeats && matches!(outcome, Outcome::Acknowledged(_));
+        let repeated = if repeats { self.exchange_for(201, &call) } else { None };
         let conversation = conversation(&self.session.username, other);
-        self.history.sends.push(Send { text, conversation, invoked, ended: Instant::now(), outcome });
+        let repeated = repeated.map(|answer| serde_json::from_value(answer.body).unwrap());
+        self.history.sends.push(Send { text, conversation, invoked, ended, outcome, repeated });
     }
 
     /// Writes as somebody else, to nobody or without a session.
@@ -129,13 +148,9 @@ impl<'a> Client<'a> {
         let (call, conversation) =
             (self.session.service.send_message().token(token).json(body), conversation(sender, receiver));
         let invoked = Instant::now();
-        if let Some(answer) = self.exchange(&call)
-            && answer.status != status
-        {
-            answer.assert_unavailable();
-        }
-        let (ended, outcome) = (Instant::now(), Outcome::Refused);
-        self.history.sends.push(Send { text, conversation, invoked, ended, outcome });
+        self.exchange_for(status, &call);
+        let (ended, outcome, repeated) = (Instant::now(), Outcome::Refused, None);
+        self.history.sends.push(Send { text, conversation, invoked, ended, outcome, repeated });
     }
 
     /// Reads the next page of the conversation with `other`: whether there was anything, or none where the
@@ -153,11 +168,7 @@ impl<'a> Client<'a> {
         let cursor = after.map_or(json!({}), |after| json!({"after": after}));
         let call = self.session.page(other, cursor);
         let invoked = Instant::now();
-        let answer = self.exchange(&call)?;
-        if answer.status != 200 {
-            answer.assert_unavailable();
-            return None;
-        }
+        let answer = self.exchange_for(200, &call)?;
         let Page { messages, more } = serde_json::from_value(answer.body).unwrap();
         let conversation = conversation(&self.session.username, other);
         let read =
@@ -166,14 +177,43 @@ impl<'a> Client<'a> {
         Some(messages)
     }
 
-    /// The answer; none where the function ended without one.
-    fn exchange(&mut self, call: &Call<'_>) -> Option<Answer> {
-        let _open = self.gate.read().unwrap();
+    /// Creates a user, logs in and out.
+    fn come_and_go(&mut self) {
+        let service = self.session.service;
+        let name = format!("guest{}-{}", self.number, self.history.exchanges.len());
+        let user = json!({"username": name, "password": PASSWORD});
+        self.exchange_for(201, &service.create_user().json(user));
+        let user = json!({"username": self.session.username, "password": PASSWORD});
+        if let Some(login) = self.exchange_for(200, &service.login().json(user)) {
+            let token = login.body["token"].as_str().unwrap();
+            let logout = service.logout().token(token).json(json!({"username": self.session.username}));
+            // Where the reply to it was lost, the session has ended when it is made again.
+            self.exchange(&logout, &[200, 401]);
+        }
+    }
+
+    /// The answer of this status; none where the service was not there.
+    fn exchange_for(&mut self, status: u16, call: &Call<'_>) -> Option<Answer> {
+        self.exchange(call, &[status])
+    }
+
+    fn exchange(&mut self, call: &Call<'_>, statuses: &[u16]) -> Option<Answer> {
+        let _open = self.shared.gate.read().unwrap();
         let invoked = Instant::now();
-        let answer = call.clone().attempt().ok();
-        let status = answer.as_ref().map(|answer| answer.status);
-        self.history.exchanges.push(Exchange { invoked, ended: Instant::now(), status });
-        answer
+        let answer = call.clone().attempt();
+        let status = answer.as_ref().ok().map(|answer| answer.status);
+        self.history.exchanges.push(Exchange { client: self.number, invoked, ended: Instant::now(), status });
+        match answer {
+            Ok(answer) if statuses.contains(&answer.status) => Some(answer),
+            Ok(answer) => {
+                answer.assert_unavailable();
+                None
+            }
+            Err(error) => {
+                assert!(error.contains("Runtime.ExitError"), "{error}");
+                None
+            }
+        }
     }
 
     /// A text that nobody else sends.

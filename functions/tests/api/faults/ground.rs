@@ -1,18 +1,18 @@
 //! Where faults strike: a server, functions and clients at work.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use sqlx::Row;
 
 use super::checker::{Rule, Violation, check};
-use super::client::Client;
-use super::history::{Exchange, History, Logs};
-use crate::support::{Database, OwnServer, Proxy, Service};
+use super::client::{Client, Shared};
+use super::history::{Exchange, History, Logs, Message};
+use crate::support::{Database, OwnServer, Proxy, Service, wait_until};
 
 /// Clients that work at once, and environments of each function.
 pub const CLIENTS: usize = 4;
@@ -28,8 +28,17 @@ pub struct Fault {
     pub proxied: bool,
     /// Makes the fault and mends it.
     pub strike: fn(&Ground, &mut Rng),
-    /// What the functions log of it; nothing where they don't live to tell.
-    pub leaves: &'static str,
+    pub trace: Trace,
+}
+
+/// What a fault leaves behind.
+pub enum Trace {
+    /// A line in the functions' log.
+    Logged(&'static str),
+    /// A send is acknowledged that was stored before, but whose client never heard of it.
+    Replayed,
+    /// The same, and requests without an answer: the function has gone.
+    Gone,
 }
 
 /// What a fault strikes.
@@ -37,8 +46,7 @@ pub struct Ground {
     pub service: Service,
     pub proxy: Proxy,
     pub server: OwnServer,
-    /// Held by each request; whoever has it alone knows that none is under way.
-    pub gate: RwLock<()>,
+    pub clients: Shared,
 }
 
 impl Ground {
@@ -49,7 +57,20 @@ impl Ground {
         let url =
             if fault.proxied { proxy.url(&database.functions_url) } else { database.functions_url.clone() };
         let service = Service::on(database).through(url).environments(CLIENTS);
-        Self { service, proxy, server, gate: RwLock::default() }
+        let acknowledged = (0..CLIENTS).map(|_| AtomicUsize::new(0)).collect();
+        Self { service, proxy, server, clients: Shared { acknowledged, ..Shared::default() } }
+    }
+
+    fn acknowledged(&self) -> Vec<usize> {
+        self.clients.acknowledged.iter().map(|count| count.load(Ordering::SeqCst)).collect()
+    }
+
+    /// How often the fault has left its trace.
+    fn traces(&self, fault: &Fault) -> usize {
+        match fault.trace {
+            Trace::Logged(text) => self.service.logs().matches(text).count(),
+            Trace::Replayed | Trace::Gone => self.clients.replayed.load(Ordering::SeqCst),
+        }
     }
 }
 
@@ -57,15 +78,18 @@ impl Ground {
 pub struct Report {
     fault: &'static str,
     rounds: usize,
+    /// Rounds in which the fault has left its trace.
+    struck: usize,
     /// Sends answered 201.
     acknowledged: usize,
-    /// Requests answered 503, or not at all.
+    /// Requests answered 503, or not at all where the function has gone.
     unavailable: usize,
     violations: Vec<Violation>,
-    /// Requests that failed although no fault was there while they were under way.
-    unrecovered: usize,
+    /// Requests that failed although no fault was there while they were under way, or without an answer although
+    /// the function had not gone.
+    unexcused: Vec<Exchange>,
     longest_answer: Duration,
-    /// From the end of a fault to the next answer 201, the longest.
+    /// From the end of a fault until every client is served again, the longest.
     recovery: Duration,
 }
 
@@ -75,55 +99,51 @@ pub fn endure(fault: &Fault, rounds: usize, sends: usize, seed: u64) -> Report {
     let ground = Ground::new(fault);
     let friends: Vec<_> = (0..FRIENDS).map(|n| format!("friend{n}")).collect();
     let values: Vec<_> = friends.iter().map(|friend| format!("('{friend}', 'none')")).collect();
-    ground
-        .service
-        .database
-        .execute(&format!("INSERT INTO users (username, password) VALUES {}", values.join(",")));
+    let insert = format!("INSERT INTO users (username, password) VALUES {}", values.join(","));
+    ground.service.database.execute(&insert);
     let sessions: Vec<_> = (0..CLIENTS).map(|n| ground.service.session(&format!("user{n}"))).collect();
     let users: Vec<_> = sessions.iter().map(|session| session.username.clone()).chain(friends).collect();
-    let acknowledged: Vec<_> = (0..CLIENTS).map(|_| AtomicUsize::new(0)).collect();
     let mut clients: Vec<_> = sessions
         .into_iter()
-        .zip(&acknowledged)
-        .map(|(session, acknowledged)| {
-            Client::new(session, &users, random.fork(), &ground.gate, acknowledged)
-        })
+        .enumerate()
+        .map(|(number, session)| Client::new(number, session, &users, random.fork(), &ground.clients))
         .collect();
 
     let running = AtomicBool::new(true);
-    let mut strikes = Vec::new();
+    let (mut strikes, mut struck) = (Vec::new(), 0);
     thread::scope(|scope| {
         let clients: Vec<_> =
             clients.iter_mut().map(|client| scope.spawn(|| client.work(&running))).collect();
         // However this ends, the clients end too.
         let _running = StopOnDrop(&running);
-        let at_work = || clients.iter().all(|client| !client.is_finished());
+        let wait_until = |what, condition: &dyn Fn() -> bool| {
+            wait_until(what, || clients.iter().any(thread::ScopedJoinHandle::is_finished) || condition());
+            assert!(!clients.iter().any(thread::ScopedJoinHandle::is_finished), "a client has failed");
+        };
         for _ in 0..rounds {
-            let counts = || acknowledged.iter().map(|count| count.load(Ordering::SeqCst));
-            let target = counts().sum::<usize>() + sends;
-            wait_until("clients are at work", || !at_work() || counts().sum::<usize>() >= target);
+            let (before, traces) = (ground.acknowledged(), ground.traces(fault));
+            let target = before.iter().sum::<usize>() + sends;
+            wait_until("clients are at work", &|| ground.acknowledged().iter().sum::<usize>() >= target);
             thread::sleep(Duration::from_millis(random.u64(..50)));
-            let struck = Instant::now();
+            let start = Instant::now();
             (fault.strike)(&ground, &mut random);
-            strikes.push((struck, Instant::now()));
-            let before: Vec<_> = counts().collect();
-            let each = || counts().zip(&before).all(|(now, before)| now > *before);
-            wait_until("every client is served again", || !at_work() || each());
+            strikes.push((start, Instant::now()));
+            // The second of two was sent after the fault.
+            let before = ground.acknowledged();
+            let each = || ground.acknowledged().iter().zip(&before).all(|(now, before)| *now > before + 1);
+            wait_until("every client is served again", &each);
+            struck += usize::from(ground.traces(fault) > traces);
         }
     });
-    assert!(
-        ground.service.logs().contains(fault.leaves),
-        "{} took place: {}",
-        fault.name,
-        ground.service.logs()
-    );
 
+    clients.iter_mut().for_each(Client::finish);
     let mut history = History::default();
     for client in &mut clients {
         history.append(std::mem::take(&mut client.history));
     }
     let logs = read_everything(&mut clients, &history);
-    Report::new(fault, &strikes, &history, &logs)
+    assert_eq!(stored(&ground.service.database), logs, "what is stored is what is told");
+    Report { struck, ..Report::new(fault, &strikes, &history, &logs) }
 }
 
 struct StopOnDrop<'a>(&'a AtomicBool);
@@ -134,71 +154,98 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
-        thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// What is stored in every conversation that was written or read.
+/// What the API tells of every conversation that was written or read, where there is anything.
 fn read_everything(clients: &mut [Client<'_>], history: &History) -> Logs {
     let written = history.sends.iter().map(|send| &send.conversation);
     let conversations: BTreeSet<_> =
         written.chain(history.reads.iter().map(|read| &read.conversation)).collect();
-    let mut logs = BTreeMap::new();
+    let mut logs = Logs::new();
     for conversation in conversations {
         let reader = clients.iter_mut().find_map(|client| {
             let other = client.partner_in(conversation)?.to_owned();
             Some((client, other))
         });
         let (reader, other) = reader.expect("a client is in every conversation");
-        logs.insert(conversation.clone(), reader.everything(&other));
+        let messages = reader.everything(&other);
+        if !messages.is_empty() {
+            logs.insert(conversation.clone(), messages);
+        }
     }
+    logs
+}
+
+/// What the tables hold, seen past the API.
+fn stored(database: &Database) -> Logs {
+    let rows = database.rows(
+        "SELECT first_user, second_user, id, sender, receiver, message,
+                DATE_FORMAT(time_stamp, '%Y-%m-%dT%H:%i:%s.%fZ')
+           FROM messages JOIN conversations USING (conversation_id) ORDER BY conversation_id, id",
+    );
+    let mut logs = Logs::new();
+    for row in rows {
+        let message = Message {
+            id: usize::try_from(row.get::<i64, _>(2)).unwrap(),
+            sender: row.get(3),
+            receiver: row.get(4),
+            text: row.get(5),
+            time_stamp: row.get(6),
+        };
+        logs.entry((row.get(0), row.get(1))).or_default().push(message);
+    }
+    let counters = "SELECT COUNT(*) FROM conversations c
+                     WHERE last_id <> (SELECT COUNT(*) FROM messages m WHERE m.conversation_id = c.conversation_id)";
+    assert_eq!(database.number(counters), 0, "each conversation has counted its messages");
     logs
 }
 
 impl Report {
     fn new(fault: &Fault, strikes: &[(Instant, Instant)], history: &History, logs: &Logs) -> Self {
         let exchanges = || history.exchanges.iter();
-        let failed = || exchanges().filter(|exchange| !matches!(exchange.status, Some(200..500)));
-        let struck = |exchange: &&Exchange| {
-            strikes.iter().any(|(struck, mended)| exchange.invoked < *mended && *struck < exchange.ended)
+        let served = |exchange: &&Exchange| matches!(exchange.status, Some(200..500));
+        let failed = || exchanges().filter(|exchange| !served(exchange));
+        let excused = |exchange: &&Exchange| {
+            let struck = |(start, end)| exchange.invoked < end && start < exchange.ended;
+            strikes.iter().copied().any(struck)
+                && (exchange.status.is_some() || matches!(fault.trace, Trace::Gone))
         };
-        let recovery = strikes.iter().filter_map(|(_, mended)| {
-            let acknowledged = exchanges().filter(|exchange| exchange.status == Some(201));
-            acknowledged
-                .filter(|exchange| exchange.ended > *mended)
-                .map(|exchange| exchange.ended - *mended)
+        // The clients' last answers come after the last strike.
+        let recovery = |end: Instant, client| {
+            let own = exchanges().filter(|exchange| exchange.client == client && exchange.invoked > end);
+            own.filter(served)
+                .map(|exchange| exchange.ended - end)
                 .min()
-        });
+                .expect("every client is served again")
+        };
+        let recoveries =
+            strikes.iter().flat_map(|(_, end)| (0..CLIENTS).map(|client| recovery(*end, client)));
         Self {
             fault: fault.name,
             rounds: strikes.len(),
+            struck: 0,
             acknowledged: history.acknowledged().count(),
             unavailable: failed().count(),
             violations: check(history, logs),
-            unrecovered: failed().filter(|exchange| !struck(exchange)).count(),
+            unexcused: failed().filter(|exchange| !excused(exchange)).copied().collect(),
             longest_answer: exchanges()
                 .map(|exchange| exchange.ended - exchange.invoked)
                 .max()
                 .unwrap_or_default(),
-            recovery: recovery.max().unwrap_or_default(),
+            recovery: recoveries.max().unwrap_or_default(),
         }
     }
 
     /// The first lines of a table of reports.
     pub const HEADER: &str = "\
-| fault | rounds | acknowledged | 503 or cut | lost | duplicated | gaps | other | longest answer | recovery |
+| fault | struck | acknowledged | 503 or cut | lost | duplicated | gaps | other | longest answer | recovery |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|";
 
-    /// Fails where a promise is broken.
+    /// Fails where a promise is broken, or the fault did not take place.
     pub fn assert_sound(&self) {
         let first: Vec<_> = self.violations.iter().take(5).collect();
         assert!(first.is_empty(), "{self}\n{} violations: {first:#?}", self.violations.len());
-        assert_eq!(self.unrecovered, 0, "{self}\nrequests failed without a fault");
+        assert!(self.unexcused.is_empty(), "{self}\nfailed without a fault: {:#?}", self.unexcused);
         assert!(self.longest_answer < Duration::from_secs(5), "{self}\nan answer came too late");
+        assert!(self.struck > 0, "{self}\nthe fault did not take place");
     }
 }
 
@@ -210,8 +257,9 @@ impl fmt::Display for Report {
         let others = self.violations.len() - lost - duplicated - gaps;
         write!(
             f,
-            "| {} | {} | {} | {} | {lost} | {duplicated} | {gaps} | {others} | {:.2} s | {:.2} s |",
+            "| {} | {} of {} | {} | {} | {lost} | {duplicated} | {gaps} | {others} | {:.2} s | {:.2} s |",
             self.fault,
+            self.struck,
             self.rounds,
             self.acknowledged,
             self.unavailable,

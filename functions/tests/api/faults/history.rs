@@ -43,6 +43,8 @@ pub struct Send {
     pub invoked: Instant,
     pub ended: Instant,
     pub outcome: Outcome,
+    /// What it was answered when it was sent once more, although it had been acknowledged.
+    pub repeated: Option<Message>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,6 +71,8 @@ pub struct Read {
 /// One request and its answer.
 #[derive(Debug, Clone, Copy)]
 pub struct Exchange {
+    /// The number of the client.
+    pub client: usize,
     pub invoked: Instant,
     pub ended: Instant,
     /// None where the function ended without an answer.

@@ -1,6 +1,7 @@
 //! What the tests stand on: a database of their own, the real binaries, and API Gateway's part.
 
 use std::thread;
+use std::time::{Duration, Instant};
 
 pub mod bad_input;
 mod binary;
@@ -22,4 +23,13 @@ pub fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T
         let threads: Vec<_> = (0..count).map(|n| scope.spawn(move || work(n))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     })
+}
+
+/// Waits, but not for ever.
+pub fn wait_until(what: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
 }

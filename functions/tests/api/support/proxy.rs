@@ -18,7 +18,8 @@ pub enum Mode {
     Stall,
     /// Each piece arrives so much later.
     Delay(Duration),
-    /// What the server says is lost on the connections that exist, their end too; new ones work.
+    /// What the server says is lost on the connections that exist, their end too, and from then on for good; new
+    /// ones work.
     SwallowReplies,
 }
 
@@ -28,6 +29,8 @@ struct State {
     open: Mutex<Vec<TcpStream>>,
     accepted: AtomicUsize,
     swallowed: AtomicUsize,
+    /// How often replies have begun to be swallowed.
+    swallows: AtomicUsize,
 }
 
 /// The proxy. It lives as long as the test's process.
@@ -49,6 +52,7 @@ impl Proxy {
             open: Mutex::default(),
             accepted: AtomicUsize::new(0),
             swallowed: AtomicUsize::new(0),
+            swallows: AtomicUsize::new(0),
         });
         thread::spawn({
             let state = Arc::clone(&state);
@@ -66,7 +70,12 @@ impl Proxy {
 
     /// Changes what happens from now on.
     pub fn set(&self, mode: Mode) {
-        *self.state.mode.lock().unwrap() = mode;
+        let mut current = self.state.mode.lock().unwrap();
+        *current = mode;
+        if mode == Mode::SwallowReplies {
+            self.state.swallows.fetch_add(1, Ordering::SeqCst);
+        }
+        drop(current);
         self.state.changed.notify_all();
         if mode == Mode::Refuse {
             for stream in self.state.open.lock().unwrap().drain(..) {
@@ -91,31 +100,37 @@ fn accept(state: &Arc<State>, client: TcpStream, server: &str) {
         return;
     }
     state.accepted.fetch_add(1, Ordering::SeqCst);
-    let server = TcpStream::connect(server).unwrap();
+    let Ok(server) = TcpStream::connect(server) else { return };
+    let mut open = state.open.lock().unwrap();
+    open.retain(|stream| stream.peer_addr().is_ok());
     for stream in [&client, &server] {
         stream.set_nodelay(true).unwrap();
-        state.open.lock().unwrap().push(stream.try_clone().unwrap());
+        open.push(stream.try_clone().unwrap());
     }
-    let fresh = *state.mode.lock().unwrap() == Mode::SwallowReplies;
-    let pipes = [(client.try_clone().unwrap(), server.try_clone().unwrap(), false), (server, client, !fresh)];
-    for (from, to, swallows) in pipes {
+    drop(open);
+    let born = state.swallows.load(Ordering::SeqCst);
+    let pipes =
+        [(client.try_clone().unwrap(), server.try_clone().unwrap(), None), (server, client, Some(born))];
+    for (from, to, born) in pipes {
         let state = Arc::clone(state);
-        thread::spawn(move || pump(&state, from, to, swallows));
+        thread::spawn(move || pump(&state, from, to, born));
     }
 }
 
-fn pump(state: &State, mut from: TcpStream, mut to: TcpStream, swallows: bool) {
+/// Carries bytes; those of replies know how often replies had begun to be swallowed before.
+fn pump(state: &State, mut from: TcpStream, mut to: TcpStream, born: Option<usize>) {
     let mut buffer = [0; 16 * 1024];
+    let mut mute = false;
     loop {
         let length = from.read(&mut buffer).unwrap_or(0);
         let mode = state.mode.lock().unwrap();
         let delay = if let Mode::Delay(time) = *mode { time } else { Duration::MAX };
-        let (mode, _) = state
-            .changed
-            .wait_timeout_while(mode, delay, |mode| matches!(mode, Mode::Stall | Mode::Delay(_)))
-            .unwrap();
-        let mode = *mode;
-        if swallows && mode == Mode::SwallowReplies {
+        let waits = |mode: &mut Mode| matches!(mode, Mode::Stall | Mode::Delay(_));
+        let (mode, _) = state.changed.wait_timeout_while(mode, delay, waits).unwrap();
+        let existed = born.is_some_and(|born| born < state.swallows.load(Ordering::SeqCst));
+        mute |= existed && *mode == Mode::SwallowReplies;
+        drop(mode);
+        if mute {
             state.swallowed.fetch_add(1, Ordering::SeqCst);
             if length == 0 {
                 return;

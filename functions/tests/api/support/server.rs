@@ -8,9 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sqlx::mysql::MySqlConnectOptions;
+
+use super::wait_until;
 
 /// A server that ends with its owner.
 pub struct OwnServer {
@@ -107,12 +109,4 @@ pub fn send_signal(signal: &str, process: u32) {
 /// Whether the process is there, and more than a zombie that nobody has asked for its status.
 fn is_running(process: &Path) -> bool {
     fs::read_to_string(process.join("status")).is_ok_and(|status| !status.contains("State:\tZ"))
-}
-
-fn wait_until(what: &str, condition: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_mins(1), "waited in vain until {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
 }
