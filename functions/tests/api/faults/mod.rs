@@ -152,10 +152,12 @@ const DEADLOCKS: Fault = Fault {
         while Instant::now() < end {
             // The rival has written more, so the server chooses the function's transaction as the victim.
             let ballast = format!("INSERT INTO ballast VALUES {}(1)", "(1), ".repeat(200));
-            let end_of_first =
-                "SELECT id FROM messages WHERE conversation_id = 1 ORDER BY id DESC LIMIT 1 FOR UPDATE";
-            let last_id = "UPDATE conversations SET last_id = last_id WHERE conversation_id = 1";
-            for sql in ["BEGIN", ballast.as_str(), end_of_first, last_id, "ROLLBACK"] {
+            let busiest = "SELECT conversation_id, last_id INTO @busiest, @last
+                             FROM conversations ORDER BY last_id DESC LIMIT 1";
+            let its_end =
+                "SELECT id FROM messages WHERE conversation_id = @busiest AND id >= @last FOR UPDATE";
+            let its_row = "UPDATE conversations SET last_id = last_id WHERE conversation_id = @busiest";
+            for sql in [busiest, "BEGIN", ballast.as_str(), its_end, its_row, "ROLLBACK"] {
                 // The rival may be a victim too.
                 rival.rows(sql).ok();
             }
