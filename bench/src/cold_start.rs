@@ -10,8 +10,6 @@ use shared::message::SEND_MESSAGE;
 use crate::Bench;
 use crate::database::binary;
 use crate::history::{READER, open_sessions};
-use crate::latency::message;
-use crate::random::Random;
 use crate::report::Report;
 use crate::requests::Request;
 use crate::samples::{Samples, timed};
@@ -25,18 +23,15 @@ const FUNCTIONS: [&str; 5] = ["hello_world", "send_message", "get_messages", "ge
 /// Makes requests that succeed.
 struct Requests<'a> {
     bench: &'a Bench,
-    random: Random,
     sessions: Vec<String>,
 }
 
 impl Requests<'_> {
     fn next(&mut self, function: &str) -> Request {
-        let (users, probe) = (&self.bench.history.users, &self.bench.history.probes[1]);
+        let users = &self.bench.history.users;
         match function {
-            "send_message" => message(&users[0], &users[1], &mut self.random),
-            "get_messages" => {
-                Request::new(function, READER).body(&json!({"sender": probe.first, "receiver": probe.second}))
-            }
+            "send_message" => Request::message(&users[0], &users[1]),
+            "get_messages" => Request::page(&self.bench.history.probes[1]),
             "logout" => Request::new(function, &self.sessions.pop().expect("a session"))
                 .body(&json!({"username": users[0]})),
             _ => Request::new("get_users", READER),
@@ -49,7 +44,7 @@ pub fn measure(bench: &Bench, report: &mut Report) {
     let (starts, requests) = (bench.runs / 10, bench.runs * 5);
     let names: Vec<_> = (0..2 * (starts + requests)).map(|n| format!("cold{n}")).collect();
     open_sessions(&mut bench.database.connect(), &names, Some(&bench.history.users[0]));
-    let mut next = Requests { bench, random: Random::new(7), sessions: names };
+    let mut next = Requests { bench, sessions: names };
 
     eprintln!("{GROUP}");
     let url = bench.database.functions_url();

@@ -197,7 +197,8 @@ fn load_messages(
             row.push_unseparated(" MICROSECOND").push_bind(key);
         });
         connection.fetch(insert.build());
-        eprint!("\r{} of {} messages loaded, twice ", thousands(loaded), thousands(rows));
+        if loaded % (rows / 10) < BATCH as u64 {
+            eprintln!("{} of {} messages loaded, twice", thousands(loaded), thousands(rows));
+        }
     }
-    eprintln!();
 }

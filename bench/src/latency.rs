@@ -8,9 +8,9 @@ use shared::user::GET_USERS;
 
 use crate::Bench;
 use crate::history::{READER, open_sessions, token};
-use crate::random::Random;
+use crate::random::key;
 use crate::report::Report;
-use crate::requests::Request;
+use crate::requests::{Request, TEXT};
 use crate::samples::{Way, timed};
 
 const GROUP: &str = "Operations";
@@ -27,13 +27,6 @@ pub fn hash(name: &str) -> Vec<u8> {
     token(name).parse::<Token>().expect("a token").hash()
 }
 
-/// A message of `sender` that was never sent before.
-pub fn message(sender: &str, receiver: &str, random: &mut Random) -> Request {
-    let body = json!({"sender": sender, "receiver": receiver, "message": "Hello! How are you today? 👋"});
-    let key = u128::from(random.next()) << 64 | u128::from(random.next());
-    Request::new("send_message", sender).body(&body).key(key)
-}
-
 /// Measures all operations that need no password.
 pub fn measure(bench: &Bench, report: &mut Report) {
     let database = &bench.database;
@@ -48,7 +41,6 @@ pub fn measure(bench: &Bench, report: &mut Report) {
 
     let (one, other) = (&users[0], &users[1]);
     let send_message = database.function("send_message", 1);
-    let [mut bare, mut function, mut usually] = [2, 3, 4].map(Random::new);
     let token = hash(one);
     report.compare(
         GROUP,
@@ -56,13 +48,12 @@ pub fn measure(bench: &Bench, report: &mut Report) {
         runs,
         &mut [
             Way::new("bare statement", || {
-                let key = [bare.next().to_be_bytes(), bare.next().to_be_bytes()].concat();
                 let call = sqlx::query(SEND_MESSAGE).bind(&token).bind(one).bind(other);
-                let call = call.bind("Hello! How are you today? 👋".as_bytes()).bind(key);
+                let call = call.bind(TEXT.as_bytes()).bind(key().to_vec());
                 timed(|| connection.fetch(call))
             }),
-            Way::new("function", || message(one, other, &mut function).send(&send_message)),
-            Way::new("usual way", || message(one, other, &mut usually).send(&usual)),
+            Way::new("function", || Request::message(one, other).send(&send_message)),
+            Way::new("usual way", || Request::message(one, other).send(&usual)),
         ],
     );
 

@@ -8,13 +8,9 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use crate::Bench;
 use crate::database::start;
 use crate::history::READER;
-use crate::latency::message;
-use crate::random::Random;
 use crate::report::Report;
 use crate::requests::Request;
 use crate::samples::Way;
@@ -44,23 +40,16 @@ pub fn measure(bench: &Bench, report: &mut Report) {
 
     let usual = start("usual", 1, &through(&usuals, &database.admin_url()));
     let users = &bench.history.users;
-    let probe = &bench.history.probes[1];
-    let page =
-        Request::new("get_messages", READER).body(&json!({"sender": probe.first, "receiver": probe.second}));
+    let page = Request::page(&bench.history.probes[1]);
     let list = Request::new("get_users", READER);
-    let mut random = Random::new(5);
-    let mut send = || message(&users[0], &users[1], &mut random);
-    let mut read = || page.clone();
-    let mut users = || list.clone();
-    let operations: [(_, _, &mut dyn FnMut() -> Request); 3] = [
-        ("SendMessage", "send_message", &mut send),
-        ("GetMessages, 50", "get_messages", &mut read),
-        ("GetUsers, 100", "get_users", &mut users),
+    let send = || Request::message(&users[0], &users[1]);
+    let operations: [(_, _, &dyn Fn() -> Request); 3] = [
+        ("SendMessage", "send_message", &send),
+        ("GetMessages, 50", "get_messages", &|| page.clone()),
+        ("GetUsers, 100", "get_users", &|| list.clone()),
     ];
-    for (case, name, request) in operations {
+    for (case, name, next) in operations {
         let function = start(name, 1, &through(&ours, &database.functions_url()));
-        let request = std::cell::RefCell::new(request);
-        let next = || (request.borrow_mut())();
         let ways = &mut [
             Way::new("function", || next().send(&function)),
             Way::new("usual way", || next().send(&usual)),

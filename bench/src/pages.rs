@@ -3,7 +3,6 @@
 use std::mem;
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use shared::message::GET_MESSAGES;
 
 use crate::Bench;
@@ -41,11 +40,8 @@ impl<'a> Page<'a> {
     }
 
     fn request(&self, cursor: &str, value: u64) -> Request {
-        let mut body = json!({"sender": self.conversation.first, "receiver": self.conversation.second});
-        if self.last < self.conversation.size {
-            body[cursor] = Value::from(value);
-        }
-        Request::new("get_messages", READER).body(&body)
+        let newest = Request::page(self.conversation);
+        if self.last == self.conversation.size { newest } else { newest.field(cursor, value) }
     }
 
     /// For the function.

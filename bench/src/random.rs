@@ -1,5 +1,12 @@
 //! Pseudo-random numbers (`SplitMix64`), so that every run loads the same history.
 
+/// An idempotency key that nothing else has.
+pub fn key() -> [u8; 16] {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).expect("the operating system has randomness");
+    key
+}
+
 /// A generator.
 #[derive(Clone)]
 pub struct Random(u64);

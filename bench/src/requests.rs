@@ -3,12 +3,16 @@
 use std::time::{Duration, Instant};
 
 use emulator::Function;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::history::token;
+use crate::history::{Conversation, READER, token};
+use crate::random::key;
 
 /// Longer than any request may take.
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The text of every message that is sent.
+pub const TEXT: &str = "Hello! How are you today? 👋";
 
 /// A request of one operation.
 #[derive(Clone)]
@@ -39,11 +43,26 @@ impl Request {
         self
     }
 
-    /// With this idempotency key.
-    #[must_use]
-    pub fn key(mut self, key: u128) -> Self {
-        self.0["headers"]["idempotency-key"] = format!("{key:032x}").into();
-        self
+    /// A message that was never sent before.
+    pub fn message(sender: &str, receiver: &str) -> Self {
+        let body = json!({"sender": sender, "receiver": receiver, "message": TEXT});
+        let mut request = Self::new("send_message", sender).body(&body);
+        request.0["headers"]["idempotency-key"] = format!("{:032x}", u128::from_be_bytes(key())).into();
+        request
+    }
+
+    /// The newest page of a conversation.
+    pub fn page(conversation: &Conversation) -> Self {
+        let body = json!({"sender": conversation.first, "receiver": conversation.second});
+        Self::new("get_messages", READER).body(&body)
+    }
+
+    /// With one more field in the body.
+    pub fn field(self, name: &str, value: u64) -> Self {
+        let text = self.0["body"].as_str().unwrap_or_default();
+        let mut body: Value = serde_json::from_str(text).expect("the body is JSON");
+        body[name] = value.into();
+        self.body(&body)
     }
 
     /// How long `function` takes to answer; it must succeed.

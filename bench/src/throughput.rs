@@ -8,9 +8,10 @@ use shared::message::SEND_MESSAGE;
 
 use crate::Bench;
 use crate::database::Connection;
-use crate::latency::{hash, message};
-use crate::random::Random;
+use crate::latency::hash;
+use crate::random::{Random, key};
 use crate::report::Report;
+use crate::requests::{Request, TEXT};
 
 const GROUP: &str = "SendMessage, messages a second";
 /// How many users everyone writes to, where there are many conversations.
@@ -86,14 +87,13 @@ impl<'a> Pair<'a> {
     }
 
     fn call(&mut self, connection: &mut Connection) {
-        let key = [self.random.next().to_be_bytes(), self.random.next().to_be_bytes()].concat();
         let receiver = self.random.pick(self.receivers);
         let call = sqlx::query(SEND_MESSAGE).bind(hash(self.sender)).bind(self.sender).bind(receiver);
-        connection.fetch(call.bind("Hello! How are you today? 👋".as_bytes()).bind(key));
+        connection.fetch(call.bind(TEXT.as_bytes()).bind(key().to_vec()));
     }
 
     fn invoke(&mut self, function: &Function) {
         let receiver = self.random.pick(self.receivers);
-        message(self.sender, receiver, &mut self.random).send(function);
+        Request::message(self.sender, receiver).send(function);
     }
 }
