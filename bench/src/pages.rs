@@ -174,7 +174,7 @@ fn from_disk(bench: &Bench, report: &mut Report, pages: &[Page]) {
             }
         }
     }
-    report.figure(COLD, "disk reads for a request, on average", "function", "", reads / requests);
+    report.figure(COLD, "all", "disk reads for a request of the function", "", reads / requests);
 }
 
 /// How often a page of a table was not in the buffer pool.

@@ -1,9 +1,11 @@
 //! Login and `CreateUser`: everything but argon2 itself, which is slow by intent.
 
 use serde_json::json;
+use shared::session::{BEGIN_LOGIN, LOGIN};
 use shared::user::Password;
 
 use crate::Bench;
+use crate::random::key;
 use crate::report::Report;
 use crate::requests::Request;
 use crate::samples::{Way, timed};
@@ -36,6 +38,8 @@ pub fn measure(bench: &Bench, report: &mut Report) {
 
     let login = bench.database.function("login", 1);
     let hash = password.hash();
+    let mut connection = bench.database.connect();
+    let source = [192, 0, 2, 1];
     let request = Request::new("login", "new1").body(&json!({"username": "new1", "password": text}));
     report.compare(
         GROUP,
@@ -44,6 +48,14 @@ pub fn measure(bench: &Bench, report: &mut Report) {
         &mut [
             Way::new("argon2", || timed(|| assert!(password.matches(Some(&hash))))),
             Way::new("function", || request.send(&login)),
+            Way::new("bare CALLs", || {
+                let begin = sqlx::query(BEGIN_LOGIN).bind("new1").bind(&source[..]);
+                let finish = sqlx::query(LOGIN).bind([key(), key()].concat()).bind("new1").bind(&source[..]);
+                timed(|| {
+                    connection.fetch(begin);
+                    connection.fetch(finish);
+                })
+            }),
         ],
     );
 

@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-/// How many runs in a row one way has before it is the next one's turn.
+/// One way's turn: so many runs, or fewer where the slowest way would take longer than that.
 const BLOCK: usize = 20;
+const TURN: Duration = Duration::from_millis(10);
 /// A way that is slower than this in all gets no further runs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -57,19 +58,22 @@ impl Samples {
 
 /// The durations of `runs` runs of each way, after a tenth as many to warm up.
 pub fn by_turns(ways: &mut [Way], runs: usize) -> Vec<Samples> {
+    let warm_up = rounds(ways, runs.div_ceil(10), 1, PATIENCE / 10);
+    let slowest = warm_up.iter().map(Samples::median).max().unwrap_or_default();
+    let block = TURN.as_micros() / slowest.as_micros().max(1);
+    rounds(ways, runs, usize::try_from(block).unwrap_or(usize::MAX).clamp(1, BLOCK), PATIENCE)
+}
+
+fn rounds(ways: &mut [Way], runs: usize, block: usize, patience: Duration) -> Vec<Samples> {
     let mut durations = vec![Vec::new(); ways.len()];
-    for warm_up in [true, false] {
-        let runs = if warm_up { runs.div_ceil(10) } else { runs };
-        durations.iter_mut().for_each(Vec::clear);
-        let mut spent = vec![Duration::ZERO; ways.len()];
-        for block in (0..runs).step_by(BLOCK) {
-            for (n, way) in ways.iter_mut().enumerate() {
-                for _ in block..runs.min(block + BLOCK) {
-                    if spent[n] < if warm_up { PATIENCE / 10 } else { PATIENCE } {
-                        let took = (way.run)();
-                        durations[n].push(took);
-                        spent[n] += took;
-                    }
+    let mut spent = vec![Duration::ZERO; ways.len()];
+    for done in (0..runs).step_by(block) {
+        for (n, way) in ways.iter_mut().enumerate() {
+            for _ in done..runs.min(done + block) {
+                if spent[n] < patience {
+                    let took = (way.run)();
+                    durations[n].push(took);
+                    spent[n] += took;
                 }
             }
         }

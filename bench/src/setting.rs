@@ -20,15 +20,7 @@ pub fn describe(database: &Database, rows: u64) -> Vec<(&'static str, String)> {
         ("date", ask("SELECT UTC_DATE()")),
         ("processor", format!("{cores} × {}", line("/proc/cpuinfo", "model name"))),
         ("memory", line("/proc/meminfo", "MemTotal")),
-        (
-            "system",
-            format!(
-                "{} {}, Linux {}",
-                env::consts::OS,
-                env::consts::ARCH,
-                line("/proc/sys/kernel/osrelease", "")
-            ),
-        ),
+        ("system", format!("Linux {}, {}", line("/proc/sys/kernel/osrelease", ""), env::consts::ARCH)),
         ("server", ask("SELECT VERSION()")),
         (
             "its settings",
