@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 /// One way's turn: so many runs, or fewer where the slowest way would take longer than that.
 const BLOCK: usize = 20;
-const TURN: Duration = Duration::from_millis(10);
+const TURN: Duration = Duration::from_millis(100);
 /// A way that is slower than this in all gets no further runs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
