@@ -78,6 +78,7 @@ fn pages(report: &Report, area: &Area) -> Drawn {
     let mut chart = ChartBuilder::on(area)
         .margin(16)
         .margin_top(64)
+        .margin_right(40)
         .x_label_area_size(36)
         .y_label_area_size(56)
         .build_cartesian_2d(
