@@ -42,7 +42,7 @@ test: lint ## Check formats and lints, and run all tests on a private database (
 bench: ## Measure the release build on a private database (or DATABASE_URL); ROWS=20000 for a try. Builds and runs for minutes.
 	cargo build --release -p functions -p bench --bins
 	@SERVER_OPTIONS="--innodb-buffer-pool-size=2G $(SERVER_OPTIONS)" $(SERVER) .local/bench \
-	  $${CARGO_TARGET_DIR:-target}/release/bench bench/results
+	  $${CARGO_TARGET_DIR:-target}/release/bench .local/bench/results
 
 .PHONY: lint
 lint: ## Check formats and lints.

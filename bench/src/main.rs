@@ -38,7 +38,7 @@ pub struct Bench {
 }
 
 fn main() {
-    let results = PathBuf::from(env::args().nth(1).unwrap_or_else(|| "bench/results".into()));
+    let results = PathBuf::from(env::args().nth(1).unwrap_or_else(|| ".local/bench/results".into()));
     let rows = env::var("ROWS").map_or(1_000_000, |rows| rows.parse().expect("ROWS is a number"));
     assert!(rows >= 10_000, "ROWS must be 10000 or more");
     fs::create_dir_all(&results).expect("a directory for the results");
