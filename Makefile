@@ -38,6 +38,12 @@ test: lint ## Check formats and lints, and run all tests on a private database (
 	@SERVER_OPTIONS="--innodb-flush-log-at-trx-commit=0 $(SERVER_OPTIONS)" $(SERVER) .local/test \
 	  cargo test --workspace --lib --test '*' -- $(TESTS)
 
+.PHONY: bench
+bench: ## Measure the release build on a private database (or DATABASE_URL); ROWS=20000 for a try. Builds and runs for minutes.
+	cargo build --release -p functions -p bench --bins
+	@SERVER_OPTIONS="--innodb-buffer-pool-size=2G $(SERVER_OPTIONS)" $(SERVER) .local/bench \
+	  $${CARGO_TARGET_DIR:-target}/release/bench .local/bench/results
+
 .PHONY: lint
 lint: ## Check formats and lints.
 	cargo fmt --all --check

@@ -1,5 +1,6 @@
--- Answers ('ok') or ('invalid_token'); after 'ok', a second result with the first p_limit users after
--- p_after (NULL: from the start) as (name, whether the user has a live session).
+-- Answers the first p_limit users after p_after (NULL: from the start) as ('ok', name, whether the user has a live
+-- session), ('ok') alone where there are none, or ('invalid_token'). One result, as each is sent by itself and wakes
+-- the caller.
 CREATE PROCEDURE IF NOT EXISTS get_users(
   p_token BINARY(32),
   p_limit INT,
@@ -20,7 +21,11 @@ get_users: BEGIN
     LEAVE get_users;
   END IF;
 
-  SELECT 'ok';
-  SELECT username, COALESCE(logged_in > v_now, FALSE)
+  IF NOT EXISTS (SELECT 1 FROM users WHERE username > p_after) THEN
+    SELECT 'ok';
+    LEAVE get_users;
+  END IF;
+
+  SELECT 'ok', username, COALESCE(logged_in > v_now, FALSE)
     FROM users WHERE username > p_after ORDER BY username LIMIT p_limit;
 END

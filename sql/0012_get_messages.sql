@@ -1,8 +1,8 @@
--- Answers ('ok', id of the newest message, 0 for none), ('invalid_token') or ('forbidden', the field at
--- fault); after 'ok', a second result with a page of the conversation of the two users as (id, sender,
--- receiver, message, time stamp), ascending by id: the p_limit messages just before p_before, or just after
--- p_after, or with both NULL the newest. Ids are dense, so a page is arithmetic and one range of the primary
--- key.
+-- Answers a page of the conversation of the two users, ascending by id, as ('ok', id of the newest message, id,
+-- sender, receiver, message, time stamp): the p_limit messages just before p_before, or just after p_after, or with
+-- both NULL the newest. An empty page is ('ok', id of the newest message, 0 for none) alone; a refusal
+-- ('invalid_token') or ('forbidden', the field at fault). Ids are dense, so a page is arithmetic and one range of
+-- the primary key. One result, as each is sent by itself and wakes the caller.
 CREATE PROCEDURE IF NOT EXISTS get_messages(
   p_token    BINARY(32),
   p_sender   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
@@ -41,9 +41,12 @@ get_messages: BEGIN
   ELSE
     SET v_from = p_after + 1, v_to = LEAST(v_last, p_after + p_limit);
   END IF;
+  IF v_to < GREATEST(v_from, 1) THEN
+    SELECT 'ok', v_last;
+    LEAVE get_messages;
+  END IF;
 
-  SELECT 'ok', v_last;
-  SELECT id, sender, receiver, CAST(message AS BINARY), DATE_FORMAT(time_stamp, '%Y-%m-%dT%H:%i:%s.%fZ')
+  SELECT 'ok', v_last, id, sender, receiver, CAST(message AS BINARY), DATE_FORMAT(time_stamp, '%Y-%m-%dT%H:%i:%s.%fZ')
     FROM messages
    WHERE conversation_id = v_conversation AND id BETWEEN v_from AND v_to
    ORDER BY id;

@@ -172,7 +172,9 @@ pub async fn get_messages(
         })
         .await?;
     let newest: i64 = rows[0].try_get(1)?;
-    let mut messages = rows[1..].iter().map(Message::from_row).collect::<Result<Vec<_>, _>>()?;
+    // An empty page is a row that ends here.
+    let rows = rows.iter().filter(|row| row.len() > 2);
+    let mut messages = rows.map(Message::from_row).collect::<Result<Vec<_>, _>>()?;
 
     // Ids are dense: what lies beyond the page is known from the ids at its ends.
     let more = if after.is_some() {
@@ -200,13 +202,13 @@ fn keep_first(bytes: usize, messages: &mut Vec<Message>) {
 
 impl Message {
     fn from_row(row: &MySqlRow) -> Result<Self, sqlx::Error> {
-        let text: Vec<u8> = row.try_get(3)?;
+        let text: Vec<u8> = row.try_get(5)?;
         Ok(Self {
-            id: row.try_get(0)?,
-            sender: row.try_get(1)?,
-            receiver: row.try_get(2)?,
+            id: row.try_get(2)?,
+            sender: row.try_get(3)?,
+            receiver: row.try_get(4)?,
             message: String::from_utf8(text).map_err(|error| sqlx::Error::Decode(error.into()))?,
-            time_stamp: row.try_get(4)?,
+            time_stamp: row.try_get(6)?,
         })
     }
 }

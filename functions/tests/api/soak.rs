@@ -125,6 +125,7 @@ fn a_steady_load_is_served_without_failures() {
 #[ignore = "needs the machine for itself: make test-faults"]
 fn the_rate_that_is_held_is_held_for_a_minute() {
     on_a_preloaded_database(|sessions, sent| {
+        println!("\nFor 5 seconds each:");
         let rates = (1..).map(|n| n * 100);
         let held =
             rates.take_while(|rate| soak(sessions, sent, *rate, Duration::from_secs(5)).holds()).last();

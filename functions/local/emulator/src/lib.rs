@@ -210,7 +210,6 @@ impl Queue {
             } else {
                 let (id, kind) = call.split_once('/').ok_or(io::ErrorKind::Unsupported)?;
                 let caller = self.state.lock().unwrap().waiting.remove(id);
-                connection.write("202 Accepted", &[], "")?;
                 if let Some(caller) = caller {
                     // Nobody listens any more where the caller's time is over.
                     caller
@@ -218,6 +217,7 @@ impl Queue {
                         .send(if kind == "response" { Ok(request.body) } else { Err(request.body) })
                         .ok();
                 }
+                connection.write("202 Accepted", &[], "")?;
             }
         }
         Ok(())
