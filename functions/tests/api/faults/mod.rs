@@ -217,10 +217,14 @@ fn lose_the_reply_to_a_commit(ground: &Ground) {
     wait_until("a message is stored", || stored() > before);
 }
 
+/// Kills what is at work, many times: some statements have ended by then.
 fn kill(ground: &Ground, random: &mut Rng, kill: &str) {
-    let end = Instant::now() + milliseconds(random, 200, 800);
-    while Instant::now() < end {
-        ground.service.database.kill(kill, false);
+    let database = &ground.service.database;
+    let mut admin = database.connect();
+    let (start, time) = (Instant::now(), milliseconds(random, 200, 800));
+    let mut kills = 0;
+    while start.elapsed() < time || (kills < 20 && start.elapsed() < Duration::from_secs(20)) {
+        kills += admin.kill(database.name(), kill, false);
     }
 }
 
