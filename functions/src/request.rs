@@ -19,11 +19,11 @@ pub(crate) const MAX_BODY: usize = 128 * 1024;
 
 /// What is read of API Gateway's event (HTTP API, payload version 2.0).
 ///
-/// The type that `aws_lambda_events` has for it fails on a control character in any header: a 500 for the client.
+/// `cargo lambda watch` sends null for what it does not know. The type that `aws_lambda_events` has for it fails on a control character in any header: a 500 for the client.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Event {
-    raw_query_string: String,
+    raw_query_string: Option<String>,
     headers: Headers,
     request_context: RequestContext,
     body: Option<String>,
@@ -40,7 +40,7 @@ struct RequestContext {
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Http {
-    source_ip: String,
+    source_ip: Option<String>,
 }
 
 /// Headers, those that were sent more than once joined by commas.
@@ -84,7 +84,7 @@ impl Request {
     /// Where the request comes from, as API Gateway saw it: no header can claim another.
     #[must_use]
     pub fn source(&self) -> Source {
-        let address = self.0.request_context.http.source_ip.parse();
+        let address = self.0.request_context.http.source_ip.as_deref().and_then(|ip| ip.parse().ok());
         Source::from(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
 
@@ -105,12 +105,16 @@ impl Request {
         if body.len() > MAX_BODY {
             return Err(ApiError::BodyTooLarge);
         }
-        Fields::of_body(body, &self.0.raw_query_string, &self.0.headers)?.read(read)
+        Fields::of_body(body, self.query(), &self.0.headers)?.read(read)
+    }
+
+    fn query(&self) -> &str {
+        self.0.raw_query_string.as_deref().unwrap_or_default()
     }
 
     /// What `read` makes of the query parameters. A body is ignored.
     pub fn parameters<T>(&self, read: impl FnOnce(&mut Fields<'_>) -> Option<T>) -> Result<T, ApiError> {
-        Fields::of_query(&self.0.raw_query_string, &self.0.headers).read(read)
+        Fields::of_query(self.query(), &self.0.headers).read(read)
     }
 }
 
