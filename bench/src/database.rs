@@ -2,7 +2,6 @@
 //! the end.
 
 use std::env;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use sqlx::query::Query;
 use sqlx::{ConnectOptions, Executor, MySqlConnection, Row};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::requests::key;
 use crate::samples::timed;
 
 /// The name of the database, and of the functions' user.
@@ -37,7 +37,7 @@ impl Database {
             .timezone(None)
             .set_names(false)
             .disable_statement_logging();
-        let password = format!("{:x}", RandomState::new().build_hasher().finish());
+        let password = format!("{:x}", u128::from_be_bytes(key()));
         let functions = admin.clone().username(NAME).password(&password);
         let database = Self { admin, functions };
         database.drop();

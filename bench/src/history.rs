@@ -1,10 +1,10 @@
 //! The history that the database is filled with: conversations of a few messages and of very many, interleaved in
 //! time as they are in life, once in the service's tables and once in one of the usual form.
 
+use fastrand::Rng;
 use sqlx::{MySql, QueryBuilder};
 
 use crate::database::{Connection, Database};
-use crate::random::Random;
 use crate::report::thousands;
 
 /// The user in whose conversations pages are measured.
@@ -56,7 +56,7 @@ pub fn open_sessions(connection: &mut Connection, names: &[String], user: Option
 /// Fills the database with `rows` messages.
 pub fn load(database: &Database, rows: u64) -> History {
     let mut connection = database.connect();
-    let mut random = Random::new(1);
+    let mut random = Rng::with_seed(1);
     let users: Vec<String> = (0..(rows / 100).max(1_000)).map(|n| format!("user{n:07}")).collect();
     let conversations = plan(rows, &users, &mut random);
     let mut probes: Vec<_> = conversations.iter().filter(|one| one.second == READER).cloned().collect();
@@ -103,7 +103,7 @@ pub fn load(database: &Database, rows: u64) -> History {
 
 /// The conversations: of [`READER`] with 100, 1,000 … messages and, the last, as many as remain; and of the other
 /// users, with a tenth of all messages, half of them with a handful.
-fn plan(rows: u64, users: &[String], random: &mut Random) -> Vec<Conversation> {
+fn plan(rows: u64, users: &[String], random: &mut Rng) -> Vec<Conversation> {
     let mut conversations = Vec::new();
     let mut add = |first: String, second: String, size| {
         let id = conversations.len() as u64 + 1;
@@ -114,7 +114,7 @@ fn plan(rows: u64, users: &[String], random: &mut Random) -> Vec<Conversation> {
     for distance in 1.. {
         for (n, one) in users.iter().enumerate() {
             let other = &users[(n + distance) % users.len()];
-            let size = (1 << random.below(10).min(random.below(10))) + random.below(8);
+            let size = (1 << random.u64(..10).min(random.u64(..10))) + random.u64(..8);
             let size = size.min(left);
             if size > 0 {
                 add(one.min(other).clone(), one.max(other).clone(), size);
@@ -139,12 +139,7 @@ fn plan(rows: u64, users: &[String], random: &mut Random) -> Vec<Conversation> {
 }
 
 /// Inserts the messages in an order of time that is as good as random, into both tables alike.
-fn load_messages(
-    connection: &mut Connection,
-    conversations: &[Conversation],
-    rows: u64,
-    random: &mut Random,
-) {
+fn load_messages(connection: &mut Connection, conversations: &[Conversation], rows: u64, random: &mut Rng) {
     let mut order: Vec<&Conversation> = Vec::new();
     for conversation in conversations {
         order.extend((0..conversation.size).map(|_| conversation));
@@ -162,14 +157,15 @@ fn load_messages(
                 let last_id = &mut last_ids[usize::try_from(conversation.id).expect("a small number")];
                 *last_id += 1;
                 let (mut sender, mut receiver) = (&conversation.first, &conversation.second);
-                if random.below(2) == 0 {
+                if random.bool() {
                     (sender, receiver) = (receiver, sender);
                 }
-                let length = 1 + random.below(30);
-                let text = (0..length).map(|_| *random.pick(&words)).collect::<Vec<_>>().join(" ");
+                let length = 1 + random.u64(..30);
+                let text =
+                    (0..length).map(|_| *random.choice(&words).expect("words")).collect::<Vec<_>>().join(" ");
                 let mut key = [0; 16];
-                key[..8].copy_from_slice(&random.next().to_be_bytes());
-                key[8..].copy_from_slice(&random.next().to_be_bytes());
+                key[..8].copy_from_slice(&random.u64(..).to_be_bytes());
+                key[8..].copy_from_slice(&random.u64(..).to_be_bytes());
                 loaded += 1;
                 (*conversation, *last_id, sender, receiver, text, loaded, key.to_vec())
             })

@@ -8,9 +8,8 @@ use shared::user::GET_USERS;
 
 use crate::Bench;
 use crate::history::{READER, open_sessions, token};
-use crate::random::key;
 use crate::report::Report;
-use crate::requests::{Request, TEXT};
+use crate::requests::{Request, TEXT, key};
 use crate::samples::{Way, timed};
 
 const GROUP: &str = "Operations";

@@ -11,7 +11,6 @@ mod latency;
 mod network;
 mod pages;
 mod passwords;
-mod random;
 mod report;
 mod requests;
 mod samples;

@@ -3,13 +3,13 @@
 use std::mem;
 use std::time::Duration;
 
+use fastrand::Rng;
 use shared::message::GET_MESSAGES;
 
 use crate::Bench;
 use crate::database::Connection;
 use crate::history::{Conversation, READER};
 use crate::latency::{PAGE, hash};
-use crate::random::Random;
 use crate::report::{Report, thousands};
 use crate::requests::Request;
 use crate::samples::{Samples, Way, by_turns, timed};
@@ -144,7 +144,7 @@ fn from_disk(bench: &Bench, report: &mut Report, pages: &[Page]) {
     let usual = bench.database.usual();
     let mut connection = bench.database.connect();
     let mut evictor = bench.database.connect();
-    let mut random = Random::new(6);
+    let mut random = Rng::with_seed(6);
     // By way and page.
     let mut durations = [0; 3].map(|_| vec![Vec::new(); pages.len()]);
     let mut order: Vec<_> = (0..pages.len()).collect();
@@ -184,10 +184,10 @@ fn from_disk(bench: &Bench, report: &mut Report, pages: &[Page]) {
 const DISK_READS: &str = "SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_reads'";
 
 /// Reads another part of the usual table, some 30 MB, so that nothing else stays in the buffer pool.
-fn evict(bench: &Bench, evictor: &mut Connection, random: &mut Random) {
+fn evict(bench: &Bench, evictor: &mut Connection, random: &mut Rng) {
     let rows = 100_000;
     let last = bench.rows.saturating_sub(rows).max(1);
     let scan = "SELECT SUM(LENGTH(message)) FROM usual_messages WHERE id BETWEEN ? AND ?";
-    let from = random.below(last);
+    let from = random.u64(..last);
     evictor.fetch(sqlx::query(scan).bind(from).bind(from + rows));
 }

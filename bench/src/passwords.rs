@@ -5,9 +5,8 @@ use shared::session::{BEGIN_LOGIN, LOGIN};
 use shared::user::Password;
 
 use crate::Bench;
-use crate::random::key;
 use crate::report::Report;
-use crate::requests::Request;
+use crate::requests::{Request, key};
 use crate::samples::{Way, timed};
 
 const GROUP: &str = "Passwords";

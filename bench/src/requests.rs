@@ -6,13 +6,19 @@ use emulator::Function;
 use serde_json::{Value, json};
 
 use crate::history::{Conversation, READER, token};
-use crate::random::key;
 
 /// Longer than any request may take.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The text of every message that is sent.
 pub const TEXT: &str = "Hello! How are you today? 👋";
+
+/// An idempotency key that nothing else has.
+pub fn key() -> [u8; 16] {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).expect("the operating system has randomness");
+    key
+}
 
 /// A request of one operation.
 #[derive(Clone)]

@@ -4,14 +4,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use emulator::Function;
+use fastrand::Rng;
 use shared::message::SEND_MESSAGE;
 
 use crate::Bench;
 use crate::database::Connection;
 use crate::latency::hash;
-use crate::random::{Random, key};
 use crate::report::Report;
-use crate::requests::{Request, TEXT};
+use crate::requests::{Request, TEXT, key};
 
 const GROUP: &str = "SendMessage, messages a second";
 /// How many users everyone writes to, where there are many conversations.
@@ -75,7 +75,7 @@ fn rate<C: Send>(time: Duration, clients: impl Iterator<Item = C>, work: impl Fn
 struct Pair<'a> {
     sender: &'a str,
     receivers: &'a [String],
-    random: Random,
+    random: Rng,
 }
 
 impl<'a> Pair<'a> {
@@ -83,17 +83,17 @@ impl<'a> Pair<'a> {
         let users = &bench.history.users;
         let sender = if hot { &users[0] } else { &users[client] };
         let receivers = if hot { &users[1..2] } else { &users[users.len() - RECEIVERS..] };
-        Self { sender, receivers, random: Random::new(1_000 * (round + 1) + client as u64) }
+        Self { sender, receivers, random: Rng::with_seed(1_000 * (round + 1) + client as u64) }
     }
 
     fn call(&mut self, connection: &mut Connection) {
-        let receiver = self.random.pick(self.receivers);
+        let receiver = self.random.choice(self.receivers).expect("receivers");
         let call = sqlx::query(SEND_MESSAGE).bind(hash(self.sender)).bind(self.sender).bind(receiver);
         connection.fetch(call.bind(TEXT.as_bytes()).bind(key().to_vec()));
     }
 
     fn invoke(&mut self, function: &Function) {
-        let receiver = self.random.pick(self.receivers);
+        let receiver = self.random.choice(self.receivers).expect("receivers");
         Request::message(self.sender, receiver).send(function);
     }
 }

@@ -19,7 +19,8 @@ pub(crate) const MAX_BODY: usize = 128 * 1024;
 
 /// What is read of API Gateway's event (HTTP API, payload version 2.0).
 ///
-/// `cargo lambda watch` sends null for what it does not know. The type that `aws_lambda_events` has for it fails on a control character in any header: a 500 for the client.
+/// The type that `aws_lambda_events` has for it fails on a control character in any header: a 500 for the client.
+/// What is optional here, `cargo lambda watch` may send as null.
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct Event {

@@ -12,10 +12,9 @@ pub struct Response {
     pub(crate) status_code: u16,
     headers: HashMap<&'static str, String>,
     body: String,
-    // Without these, `cargo lambda watch` makes a 500 of the answer.
     is_base64_encoded: bool,
+    // Optional for API Gateway, but `cargo lambda watch` makes a 500 of an answer without.
     cookies: [String; 0],
-    multi_value_headers: HashMap<String, String>,
 }
 
 impl Response {
@@ -23,14 +22,7 @@ impl Response {
         let headers =
             HashMap::from([("Content-Type", content_type.into()), ("Cache-Control", "no-store".into())]);
         let body = serde_json::to_string(body).expect("answers are plain structs");
-        Self {
-            status_code: status.as_u16(),
-            headers,
-            body,
-            is_base64_encoded: false,
-            cookies: [],
-            multi_value_headers: HashMap::new(),
-        }
+        Self { status_code: status.as_u16(), headers, body, is_base64_encoded: false, cookies: [] }
     }
 
     /// The answer with one more header.

@@ -3,7 +3,7 @@
 //! `cargo lambda watch` could do it too, but cannot carry what API Gateway can (it answers 500 to a body that
 //! is not UTF-8 and drops repeated headers and source addresses), hangs where a function is absent, and would
 //! have to be installed before the tests can run. And what is measured through this one is the function: an
-//! invocation of one that does nothing takes some 0.1 ms here.
+//! invocation of one that does nothing takes some 0.2 ms here.
 
 #![expect(clippy::missing_panics_doc, reason = "what panics here ends the test that uses it")]
 

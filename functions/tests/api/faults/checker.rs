@@ -185,7 +185,8 @@ fn highest_id(highest: &HighestIds, conversation: &Conversation, time: Instant) 
     times.and_then(|times| times.range(..time).next_back()).map_or(0, |(_, id)| *id)
 }
 
-/// Alice and Bob write to each other at times of 10 ms; Bob reads page by page, Carol's send is refused.
+/// Alice and Bob write to each other, some milliseconds apart; one send stays unknown and one is refused. What
+/// is read is read page by page.
 fn sound() -> (History, Logs) {
     let start = Instant::now();
     let at = |time: u64| start + Duration::from_millis(time);

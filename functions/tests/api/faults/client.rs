@@ -64,7 +64,7 @@ impl<'a> Client<'a> {
     /// Works for as long as told.
     pub fn work(&mut self, running: &AtomicBool) {
         while running.load(Ordering::SeqCst) {
-            // Most messages go to the first: a conversation that is always busy, and some that are quiet or new.
+            // Half of it concerns the first: conversations that are always busy, beside some that are quiet or new.
             let other = self.random.usize(..self.others.len() * 2).saturating_sub(self.others.len());
             let other = &self.others[other];
             match self.random.u8(..100) {
