@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use super::wait_until;
 /// A server that ends with its owner.
 pub struct OwnServer {
     script: Child,
-    process: AtomicU32,
+    /// The process of the server that the script has started.
+    first: u32,
     /// The server, where it has been started again.
     restarted: Mutex<Option<Child>>,
     directory: PathBuf,
@@ -44,9 +45,9 @@ impl OwnServer {
             .unwrap();
         let mut line = String::new();
         BufReader::new(script.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        let (process, url) = line.trim().split_once(' ').unwrap();
-        let process = AtomicU32::new(process.parse().unwrap());
-        Self { script, process, restarted: Mutex::default(), directory, url: url.into() }
+        let (first, url) = line.trim().split_once(' ').unwrap();
+        let first = first.parse().unwrap();
+        Self { script, first, restarted: Mutex::default(), directory, url: url.into() }
     }
 
     /// The port it listens on.
@@ -56,12 +57,12 @@ impl OwnServer {
 
     /// Sends `signal` to the server.
     pub fn signal(&self, signal: &str) {
-        send_signal(signal, self.process.load(Ordering::SeqCst));
+        send_signal(signal, self.process());
     }
 
     /// Ends the server with `signal`, and starts it again with the same options after `pause`.
     pub fn restart(&self, signal: &str, pause: Duration) {
-        let process = PathBuf::from(format!("/proc/{}", self.process.load(Ordering::SeqCst)));
+        let process = PathBuf::from(format!("/proc/{}", self.process()));
         let command_line = fs::read_to_string(process.join("cmdline")).unwrap();
         let command_line: Vec<_> = command_line.split_terminator('\0').collect();
         self.signal(signal);
@@ -80,10 +81,12 @@ impl OwnServer {
         // No server outlives the tests.
         let mut server = Command::new("setpriv");
         server.args(["--pdeathsig", "KILL"]).args(command_line).stdout(log()).stderr(log());
-        let server = server.spawn().unwrap();
-        self.process.store(server.id(), Ordering::SeqCst);
-        *self.restarted.lock().unwrap() = Some(server);
+        *self.restarted.lock().unwrap() = Some(server.spawn().unwrap());
         wait_until("the server listens", || TcpStream::connect(("127.0.0.1", self.port())).is_ok());
+    }
+
+    fn process(&self) -> u32 {
+        self.restarted.lock().unwrap().as_ref().map_or(self.first, Child::id)
     }
 }
 
@@ -107,6 +110,10 @@ pub fn send_signal(signal: &str, process: u32) {
 }
 
 /// Whether the process is there, and more than a zombie that nobody has asked for its status.
+///
+/// Killed, its first thread may be a zombie while others still end, and until the last has ended, the process
+/// keeps its port and its files.
 fn is_running(process: &Path) -> bool {
-    fs::read_to_string(process.join("status")).is_ok_and(|status| !status.contains("State:\tZ"))
+    let ended = |status: String| status.contains("State:\tZ") && status.contains("Threads:\t1\n");
+    !fs::read_to_string(process.join("status")).map_or(true, ended)
 }
