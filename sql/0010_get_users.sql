@@ -1,6 +1,5 @@
 -- Answers the first p_limit users after p_after (NULL: from the start) as ('ok', name, whether the user has a live
--- session), ('ok') alone where there are none, or ('invalid_token'). One result, as each is sent by itself and wakes
--- the caller.
+-- session), no row where there are none; or ('invalid_token').
 CREATE PROCEDURE IF NOT EXISTS get_users(
   p_token BINARY(32),
   p_limit INT,
@@ -14,18 +13,13 @@ get_users: BEGIN
   ROLLBACK AND NO CHAIN NO RELEASE;
   SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
   SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
-  SET v_now = UTC_TIMESTAMP(6), p_after = COALESCE(p_after, '');
+  SET v_now = UTC_TIMESTAMP(6);
 
   IF NOT EXISTS (SELECT 1 FROM sessions WHERE token = p_token AND expires > v_now) THEN
     SELECT 'invalid_token';
     LEAVE get_users;
   END IF;
 
-  IF NOT EXISTS (SELECT 1 FROM users WHERE username > p_after) THEN
-    SELECT 'ok';
-    LEAVE get_users;
-  END IF;
-
   SELECT 'ok', username, COALESCE(logged_in > v_now, FALSE)
-    FROM users WHERE username > p_after ORDER BY username LIMIT p_limit;
+    FROM users WHERE username > COALESCE(p_after, '') ORDER BY username LIMIT p_limit;
 END

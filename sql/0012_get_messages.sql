@@ -1,8 +1,7 @@
 -- Answers a page of the conversation of the two users, ascending by id, as ('ok', id of the newest message, id,
 -- sender, receiver, message, time stamp): the p_limit messages just before p_before, or just after p_after, or with
--- both NULL the newest. An empty page is ('ok', id of the newest message, 0 for none) alone; a refusal
--- ('invalid_token') or ('forbidden', the field at fault). Ids are dense, so a page is arithmetic and one range of
--- the primary key. One result, as each is sent by itself and wakes the caller.
+-- both NULL the newest. An empty page has no row; a refusal is ('invalid_token') or ('forbidden', the field at fault).
+-- Ids are dense, so a page is arithmetic and one range of the primary key.
 CREATE PROCEDURE IF NOT EXISTS get_messages(
   p_token    BINARY(32),
   p_sender   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
@@ -15,14 +14,18 @@ SQL SECURITY DEFINER
 READS SQL DATA
 get_messages: BEGIN
   DECLARE v_caller VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
-  DECLARE v_conversation, v_from, v_to BIGINT;
-  DECLARE v_last BIGINT DEFAULT 0;
+  DECLARE v_conversation, v_last, v_from, v_to BIGINT;
 
   ROLLBACK AND NO CHAIN NO RELEASE;
   SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
   SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
-  SET v_caller = (SELECT username FROM sessions WHERE token = p_token AND expires > UTC_TIMESTAMP(6));
+  -- The newest id is read before the page, so every message up to it has been committed.
+  SELECT username, conversation_id, last_id INTO v_caller, v_conversation, v_last
+    FROM sessions
+    LEFT JOIN conversations
+      ON first_user = LEAST(p_sender, p_receiver) AND second_user = GREATEST(p_sender, p_receiver)
+   WHERE token = p_token AND expires > UTC_TIMESTAMP(6);
   IF v_caller IS NULL THEN
     SELECT 'invalid_token';
     LEAVE get_messages;
@@ -32,18 +35,10 @@ get_messages: BEGIN
     LEAVE get_messages;
   END IF;
 
-  -- The newest id is read before the page, so every message up to it has been committed.
-  SELECT conversation_id, last_id INTO v_conversation, v_last
-    FROM conversations
-   WHERE first_user = LEAST(p_sender, p_receiver) AND second_user = GREATEST(p_sender, p_receiver);
   IF p_after IS NULL THEN
     SET v_to = LEAST(v_last, COALESCE(p_before - 1, v_last)), v_from = v_to - p_limit + 1;
   ELSE
     SET v_from = p_after + 1, v_to = LEAST(v_last, p_after + p_limit);
-  END IF;
-  IF v_to < GREATEST(v_from, 1) THEN
-    SELECT 'ok', v_last;
-    LEAVE get_messages;
   END IF;
 
   SELECT 'ok', v_last, id, sender, receiver, CAST(message AS BINARY), DATE_FORMAT(time_stamp, '%Y-%m-%dT%H:%i:%s.%fZ')

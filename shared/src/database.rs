@@ -54,7 +54,7 @@ impl Database {
         Ok(database)
     }
 
-    /// Calls a procedure and returns its rows, the outcome in the first.
+    /// Calls a procedure and returns its rows, the outcome in the first, or none for an empty page.
     ///
     /// The call may be made several times, so it has to be safe to repeat: `query` makes it anew each time.
     ///

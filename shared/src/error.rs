@@ -70,9 +70,9 @@ impl From<sqlx::Error> for Error {
 
 impl Error {
     /// The refusal that a procedure's answer stands for, if it is one. The first column of its first row is
-    /// the outcome; every other word than these is a success.
+    /// the outcome; every other word than these is a success, and so is an empty page, which has no row.
     pub(crate) fn from_answer(rows: &[MySqlRow]) -> Result<Option<Self>, Self> {
-        let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+        let Some(first) = rows.first() else { return Ok(None) };
         Ok(Some(match first.try_get(0)? {
             "invalid_token" => Self::InvalidToken,
             "forbidden" => Self::Forbidden { field: first.try_get(1)? },

@@ -171,10 +171,8 @@ pub async fn get_messages(
                 .bind(after)
         })
         .await?;
-    let newest: i64 = rows[0].try_get(1)?;
-    // An empty page is a row that ends here.
-    let rows = rows.iter().filter(|row| row.len() > 2);
-    let mut messages = rows.map(Message::from_row).collect::<Result<Vec<_>, _>>()?;
+    let newest: i64 = rows.first().map_or(Ok(0), |row| row.try_get(1))?;
+    let mut messages = rows.iter().map(Message::from_row).collect::<Result<Vec<_>, _>>()?;
 
     // Ids are dense: what lies beyond the page is known from the ids at its ends.
     let more = if after.is_some() {

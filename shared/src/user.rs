@@ -169,10 +169,8 @@ pub async fn get_users(
             sqlx::query(GET_USERS).bind(token.hash()).bind(limit.get() + 1).bind(after.map(Username::as_str))
         })
         .await?;
-    // An empty page is a row that ends after the outcome.
     let mut users = rows
         .iter()
-        .filter(|row| row.len() > 1)
         .map(|row| Ok(User { username: row.try_get(1)?, logged_in: row.try_get(2)? }))
         .collect::<Result<Vec<_>, sqlx::Error>>()?;
     let next = if i64::try_from(users.len()).is_ok_and(|count| count > limit.get()) {
