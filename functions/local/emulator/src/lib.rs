@@ -19,7 +19,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, thread};
 
 /// A function, with one process or more: its execution environments.
@@ -67,11 +67,21 @@ struct Invocation {
 /// Who waits for what an environment makes of an event.
 struct Caller {
     environment: usize,
+    handed_out: Instant,
     sender: Sender<Outcome>,
 }
 
 /// The response of an invocation, or the error that the runtime reports.
-type Outcome = Result<String, String>;
+type Outcome = Result<Response, String>;
+
+/// What a function has made of an event.
+#[derive(Debug)]
+pub struct Response {
+    /// JSON, mostly.
+    pub body: String,
+    /// How long the function took, from being handed the event: what Lambda reports, and charges, as the duration.
+    pub duration: Duration,
+}
 
 impl Function {
     /// Starts `environments` processes of `binary`, which see no environment variables but Lambda's and
@@ -139,7 +149,7 @@ impl Function {
     ///
     /// Fails with what Lambda would report: an error of the runtime, a process that has been killed, or no
     /// response within `time`.
-    pub fn invoke(&self, event: impl Into<String>, time: Duration) -> Result<String, String> {
+    pub fn invoke(&self, event: impl Into<String>, time: Duration) -> Result<Response, String> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let id = format!("invocation-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let (sender, receiver) = channel();
@@ -210,12 +220,11 @@ impl Queue {
             } else {
                 let (id, kind) = call.split_once('/').ok_or(io::ErrorKind::Unsupported)?;
                 let caller = self.state.lock().unwrap().waiting.remove(id);
-                if let Some(caller) = caller {
+                if let Some(Caller { handed_out, sender, .. }) = caller {
+                    let response = Response { body: request.body, duration: handed_out.elapsed() };
+                    let outcome = if kind == "response" { Ok(response) } else { Err(response.body) };
                     // Nobody listens any more where the caller's time is over.
-                    caller
-                        .sender
-                        .send(if kind == "response" { Ok(request.body) } else { Err(request.body) })
-                        .ok();
+                    sender.send(outcome).ok();
                 }
                 connection.write("202 Accepted", &[], "")?;
             }
@@ -236,7 +245,8 @@ impl Queue {
             // Who waited for longer than an invocation may take has gone.
             state.events.retain(|invocation| invocation.deadline > SystemTime::now());
             if let Some(invocation) = state.events.pop_front() {
-                let caller = Caller { environment, sender: invocation.sender.clone() };
+                let caller =
+                    Caller { environment, handed_out: Instant::now(), sender: invocation.sender.clone() };
                 state.waiting.insert(invocation.id.clone(), caller);
                 return Some(invocation);
             }

@@ -55,7 +55,7 @@ impl Service {
     /// Hands `event` to a function, which may not live to answer it.
     pub fn invoke(&self, operation: &'static str, event: &Value) -> Result<Answer, String> {
         let response = self.function(operation).invoke(event.to_string(), PATIENCE)?;
-        Ok(Answer::new(&serde_json::from_str(&response).unwrap(), event))
+        Ok(Answer::new(&serde_json::from_str(&response.body).unwrap(), event))
     }
 
     /// What all functions have written.
