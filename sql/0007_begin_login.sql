@@ -9,7 +9,7 @@ SQL SECURITY DEFINER
 MODIFIES SQL DATA
 begin_login: BEGIN
   DECLARE v_now DATETIME(6);
-  DECLARE v_wait, v_locked BIGINT;
+  DECLARE v_wait BIGINT;
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
   ROLLBACK AND NO CHAIN NO RELEASE;
@@ -23,15 +23,11 @@ begin_login: BEGIN
     DELETE FROM login_attempts WHERE last_failure < v_now - INTERVAL 24 HOUR ORDER BY last_failure LIMIT 10;
   END;
 
-  -- Missing rows are inserted on their own: inside the transaction below, their gap locks would deadlock.
+  START TRANSACTION;
+  -- Both rows are there and locked before any is judged.
   INSERT INTO login_attempts (username, source, failures, last_failure)
   VALUES (p_username, '', 0, v_now), (p_username, p_source, 0, v_now)
   ON DUPLICATE KEY UPDATE failures = failures;
-
-  START TRANSACTION;
-  -- Both rows are locked before any is judged; a row that a further condition rules out might not stay locked.
-  SELECT COUNT(*) INTO v_locked
-    FROM login_attempts WHERE username = p_username AND source IN ('', p_source) FOR UPDATE;
   SET v_now = UTC_TIMESTAMP(6);
   -- 30 s after the last failure that reached the limit (10 from one source, 100 from all), then doubling
   -- up to 15 minutes; rounded up to seconds.
@@ -43,7 +39,8 @@ begin_login: BEGIN
      AND failures >= IF(source = '', 100, 10)
      AND last_failure >= v_now - INTERVAL 24 HOUR;
   IF v_wait > 0 THEN
-    ROLLBACK;
+    -- Not rolled back: rows that go leave their gap to all who wait for them, and they would deadlock.
+    COMMIT;
     SELECT 'too_many_attempts', v_wait;
     LEAVE begin_login;
   END IF;

@@ -30,7 +30,8 @@ BEGIN
   INSERT INTO sessions (token, username, created, expires) VALUES (p_token, v_username, v_now, v_expires)
   ON DUPLICATE KEY UPDATE expires = v_expires;
   UPDATE users SET logged_in = GREATEST(COALESCE(logged_in, v_expires), v_expires) WHERE username = v_username;
-  DELETE FROM login_attempts WHERE username = p_username AND source IN ('', p_source);
+  -- Not deleted: rows that go leave their gap to all who wait for them, and they would deadlock.
+  UPDATE login_attempts SET failures = 0 WHERE username = p_username AND source IN ('', p_source);
   COMMIT;
 
   SELECT 'ok', v_username, DATE_FORMAT(v_expires, '%Y-%m-%dT%H:%i:%s.%fZ');
