@@ -10,8 +10,8 @@ READS SQL DATA
 get_users: BEGIN
   DECLARE v_now DATETIME(6);
 
-  ROLLBACK AND NO CHAIN NO RELEASE;
-  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
+  -- No snapshot of an open transaction and no dirty read, whatever the server's defaults are.
+  SET SESSION autocommit = 1;
   SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
   SET v_now = UTC_TIMESTAMP(6);
 

@@ -16,8 +16,8 @@ get_messages: BEGIN
   DECLARE v_caller VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
   DECLARE v_conversation, v_last, v_from, v_to BIGINT;
 
-  ROLLBACK AND NO CHAIN NO RELEASE;
-  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
+  -- No snapshot of an open transaction and no dirty read, whatever the server's defaults are.
+  SET SESSION autocommit = 1;
   SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
   -- The newest id is read before the page, so every message up to it has been committed.

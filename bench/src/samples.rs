@@ -1,11 +1,8 @@
-//! Durations, taken from several ways of doing one thing by turns, so that what disturbs the machine disturbs all
-//! alike.
+//! Durations, taken from several ways of doing one thing by turns, one run each: what disturbs the machine disturbs
+//! all alike, and none finds its way prepared by its own last run.
 
 use std::time::{Duration, Instant};
 
-/// One way's turn: so many runs, or fewer where the slowest way would take longer than that.
-const BLOCK: usize = 20;
-const TURN: Duration = Duration::from_millis(100);
 /// A way that is slower than this in all gets no further runs.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -58,23 +55,19 @@ impl Samples {
 
 /// The durations of `runs` runs of each way, after a tenth as many to warm up.
 pub fn by_turns(ways: &mut [Way], runs: usize) -> Vec<Samples> {
-    let warm_up = rounds(ways, runs.div_ceil(10), 1, PATIENCE / 10);
-    let slowest = warm_up.iter().map(Samples::median).max().unwrap_or_default();
-    let block = TURN.as_micros() / slowest.as_micros().max(1);
-    rounds(ways, runs, usize::try_from(block).unwrap_or(usize::MAX).clamp(1, BLOCK), PATIENCE)
+    rounds(ways, runs.div_ceil(10), PATIENCE / 10);
+    rounds(ways, runs, PATIENCE)
 }
 
-fn rounds(ways: &mut [Way], runs: usize, block: usize, patience: Duration) -> Vec<Samples> {
+fn rounds(ways: &mut [Way], runs: usize, patience: Duration) -> Vec<Samples> {
     let mut durations = vec![Vec::new(); ways.len()];
     let mut spent = vec![Duration::ZERO; ways.len()];
-    for done in (0..runs).step_by(block) {
+    for _ in 0..runs {
         for (n, way) in ways.iter_mut().enumerate() {
-            for _ in done..runs.min(done + block) {
-                if spent[n] < patience {
-                    let took = (way.run)();
-                    durations[n].push(took);
-                    spent[n] += took;
-                }
+            if spent[n] < patience {
+                let took = (way.run)();
+                durations[n].push(took);
+                spent[n] += took;
             }
         }
     }
