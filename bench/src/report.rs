@@ -119,7 +119,8 @@ impl Report {
         for Target { what, seen, limit, unit, at_least, met } in &self.targets {
             let sign = if *at_least { '≥' } else { '≤' };
             let verdict = if *met { "met" } else { "**MISSED**" };
-            println!("| {what} | {} {unit} | {sign} {} {unit} | {verdict} |", digits(*seen), digits(*limit));
+            let [seen, limit] = [seen, limit].map(|value| format!("{} {unit}", digits(*value)));
+            println!("| {what} | {} | {sign} {} | {verdict} |", seen.trim_end(), limit.trim_end());
         }
         let missed = self.targets.iter().filter(|target| !target.met).count();
         match missed {
@@ -141,8 +142,8 @@ impl Report {
             }
         }
         println!("\n### {group}\n");
-        let heads: Vec<_> =
-            ways.iter().map(|(way, unit)| format!("{way}, {unit}").replace(", ,", ",")).collect();
+        let head = |(way, unit): &(&str, &str)| format!("{way}, {unit}").trim_end_matches(", ").to_owned();
+        let heads: Vec<_> = ways.iter().map(head).collect();
         println!("| | {} |\n|---|{}", heads.join(" | "), "--:|".repeat(heads.len()));
         for case in cases {
             let find = |way| self.group(group).find(|figure| figure.case == case && figure.way == way);
