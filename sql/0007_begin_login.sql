@@ -18,9 +18,11 @@ begin_login: BEGIN
   SET v_now = UTC_TIMESTAMP(6);
 
   BEGIN
-    -- Housekeeping never fails a login.
+    -- Housekeeping never fails a login, and most need no commit for it: it waits until there are ten.
     DECLARE CONTINUE HANDLER FOR 1205, 1213 BEGIN END;
-    DELETE FROM login_attempts WHERE last_failure < v_now - INTERVAL 24 HOUR ORDER BY last_failure LIMIT 10;
+    IF (SELECT 1 FROM login_attempts WHERE last_failure < v_now - INTERVAL 24 HOUR LIMIT 9, 1) THEN
+      DELETE FROM login_attempts WHERE last_failure < v_now - INTERVAL 24 HOUR ORDER BY last_failure LIMIT 10;
+    END IF;
   END;
 
   START TRANSACTION;
@@ -37,10 +39,11 @@ begin_login: BEGIN
     FROM login_attempts
    WHERE username = p_username AND source IN ('', p_source)
      AND failures >= IF(source = '', 100, 10)
-     AND last_failure >= v_now - INTERVAL 24 HOUR;
+     AND last_failure >= v_now - INTERVAL 24 HOUR
+     FOR UPDATE;
   IF v_wait > 0 THEN
-    -- Not rolled back: rows that go leave their gap to all who wait for them, and they would deadlock.
-    COMMIT;
+    -- Only the row of p_source can be new, and nobody waits for that: those of the same name wait for the other.
+    ROLLBACK;
     SELECT 'too_many_attempts', v_wait;
     LEAVE begin_login;
   END IF;

@@ -18,9 +18,11 @@ BEGIN
   SET v_now = UTC_TIMESTAMP(6), v_expires = v_now + INTERVAL 30 DAY;
 
   BEGIN
-    -- Housekeeping never fails a login.
+    -- As in begin_login.
     DECLARE CONTINUE HANDLER FOR 1205, 1213 BEGIN END;
-    DELETE FROM sessions WHERE expires < v_now ORDER BY expires LIMIT 10;
+    IF (SELECT 1 FROM sessions WHERE expires < v_now LIMIT 9, 1) THEN
+      DELETE FROM sessions WHERE expires < v_now ORDER BY expires LIMIT 10;
+    END IF;
   END;
 
   START TRANSACTION;

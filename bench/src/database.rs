@@ -12,7 +12,7 @@ use sqlx::query::Query;
 use sqlx::{ConnectOptions, Executor, MySqlConnection, Row};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::requests::key;
+use crate::requests::random_bytes;
 use crate::samples::timed;
 
 /// The name of the database, and of the functions' user.
@@ -37,7 +37,7 @@ impl Database {
             .timezone(None)
             .set_names(false)
             .disable_statement_logging();
-        let password = format!("{:x}", u128::from_be_bytes(key()));
+        let password = format!("{:x}", u128::from_be_bytes(random_bytes()));
         let functions = admin.clone().username(NAME).password(&password);
         let database = Self { admin, functions };
         database.drop();

@@ -9,7 +9,7 @@ use shared::user::GET_USERS;
 use crate::Bench;
 use crate::history::{READER, open_sessions, token};
 use crate::report::Report;
-use crate::requests::{Request, TEXT, key};
+use crate::requests::{Request, TEXT, random_bytes};
 use crate::samples::{Way, timed};
 
 const GROUP: &str = "Operations";
@@ -44,7 +44,7 @@ pub fn measure(bench: &Bench, report: &mut Report) {
         &mut [
             Way::new("bare statement", || {
                 let call = sqlx::query(SEND_MESSAGE).bind(&token).bind(one).bind(other);
-                let call = call.bind(TEXT.as_bytes()).bind(key().to_vec());
+                let call = call.bind(TEXT.as_bytes()).bind(random_bytes().to_vec());
                 timed(|| connection.fetch(call))
             }),
             Way::new("function", || Request::message(one, other).send(&send_message)),

@@ -50,10 +50,15 @@ pub fn measure(bench: &Bench, report: &mut Report) {
     ];
     for (case, name, next) in operations {
         let function = start(name, 1, &through(&ours, &database.functions_url()));
-        // Not by turns: while the usual way waits for its replies, the function's processor would go cold.
+        // Under load, and by turns: while the usual way waits for its replies, the function's processor goes to sleep.
         for (way, function) in [("function", &function), ("usual way", &usual)] {
             report.compare(GROUP, case, bench.runs / 2, &mut [Way::new(way, || next().send(function))]);
         }
+        let ways = &mut [
+            Way::new("function, by turns", || next().send(&function)),
+            Way::new("usual way, by turns", || next().send(&usual)),
+        ];
+        report.compare(GROUP, case, bench.runs / 10, ways);
         for (way, proxy, function) in
             [("function: round trips", &ours, &function), ("usual way: round trips", &usuals, &usual)]
         {

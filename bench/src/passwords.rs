@@ -9,7 +9,7 @@ use shared::user::Password;
 use crate::Bench;
 use crate::history::READER;
 use crate::report::Report;
-use crate::requests::{Request, key};
+use crate::requests::{Request, random_bytes};
 use crate::samples::{Way, timed};
 
 const GROUP: &str = "Passwords";
@@ -54,7 +54,10 @@ pub fn measure(bench: &Bench, report: &mut Report) {
             }),
             Way::new("bare CALLs", || {
                 let begin = sqlx::query(BEGIN_LOGIN).bind("new1").bind(&source[..]);
-                let finish = sqlx::query(LOGIN).bind([key(), key()].concat()).bind("new1").bind(&source[..]);
+                let finish = sqlx::query(LOGIN)
+                    .bind([random_bytes(), random_bytes()].concat())
+                    .bind("new1")
+                    .bind(&source[..]);
                 timed(|| {
                     connection.fetch(begin);
                     connection.fetch(finish);

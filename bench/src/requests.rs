@@ -13,11 +13,11 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// The text of every message that is sent.
 pub const TEXT: &str = "Hello! How are you today? 👋";
 
-/// An idempotency key that nothing else has.
-pub fn key() -> [u8; 16] {
-    let mut key = [0; 16];
-    getrandom::fill(&mut key).expect("the operating system has randomness");
-    key
+/// What nobody can guess, and nothing else has.
+pub fn random_bytes() -> [u8; 16] {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).expect("the operating system has randomness");
+    bytes
 }
 
 /// A request of one operation.
@@ -53,7 +53,8 @@ impl Request {
     pub fn message(sender: &str, receiver: &str) -> Self {
         let body = json!({"sender": sender, "receiver": receiver, "message": TEXT});
         let mut request = Self::new("send_message", sender).body(&body);
-        request.0["headers"]["idempotency-key"] = format!("{:032x}", u128::from_be_bytes(key())).into();
+        request.0["headers"]["idempotency-key"] =
+            format!("{:032x}", u128::from_be_bytes(random_bytes())).into();
         request
     }
 

@@ -1,7 +1,9 @@
-//! Durations, taken from several ways of doing one thing by turns, one run each: what disturbs the machine disturbs
-//! all alike, and none finds its way prepared by its own last run.
+//! Durations, taken from several ways of doing one thing by turns, one run each, in an order that changes: what disturbs
+//! the machine disturbs all alike, and none finds its way prepared by its own last run.
 
 use std::time::{Duration, Instant};
+
+use fastrand::Rng;
 
 /// A way that is slower than this in all gets no further runs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -62,10 +64,13 @@ pub fn by_turns(ways: &mut [Way], runs: usize) -> Vec<Samples> {
 fn rounds(ways: &mut [Way], runs: usize, patience: Duration) -> Vec<Samples> {
     let mut durations = vec![Vec::new(); ways.len()];
     let mut spent = vec![Duration::ZERO; ways.len()];
+    let mut order: Vec<_> = (0..ways.len()).collect();
+    let mut random = Rng::with_seed(7);
     for _ in 0..runs {
-        for (n, way) in ways.iter_mut().enumerate() {
+        random.shuffle(&mut order);
+        for &n in &order {
             if spent[n] < patience {
-                let took = (way.run)();
+                let took = (ways[n].run)();
                 durations[n].push(took);
                 spent[n] += took;
             }

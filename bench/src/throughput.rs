@@ -11,7 +11,7 @@ use crate::Bench;
 use crate::database::Connection;
 use crate::latency::hash;
 use crate::report::Report;
-use crate::requests::{Request, TEXT, key};
+use crate::requests::{Request, TEXT, random_bytes};
 
 const GROUP: &str = "SendMessage, messages a second";
 /// How many users everyone writes to, where there are many conversations.
@@ -89,7 +89,7 @@ impl<'a> Pair<'a> {
     fn call(&mut self, connection: &mut Connection) {
         let receiver = self.random.choice(self.receivers).expect("receivers");
         let call = sqlx::query(SEND_MESSAGE).bind(hash(self.sender)).bind(self.sender).bind(receiver);
-        connection.fetch(call.bind(TEXT.as_bytes()).bind(key().to_vec()));
+        connection.fetch(call.bind(TEXT.as_bytes()).bind(random_bytes().to_vec()));
     }
 
     fn invoke(&mut self, function: &Function) {

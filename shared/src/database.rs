@@ -54,12 +54,20 @@ impl Database {
         Ok(database)
     }
 
-    /// Calls a procedure and returns its rows, the outcome in the first, or none for an empty page.
+    /// Calls a procedure that answers one row, and returns it.
     ///
     /// The call may be made several times, so it has to be safe to repeat: `query` makes it anew each time.
     ///
     /// Fails with the refusal that the procedure answers, or [`Error::Unavailable`].
     pub(crate) async fn call<'q>(
+        &self,
+        query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
+    ) -> Result<MySqlRow, Error> {
+        Ok(self.call_for_page(query).await?.pop().ok_or(sqlx::Error::RowNotFound)?)
+    }
+
+    /// The same for a procedure that answers the rows of a page, of which there may be none.
+    pub(crate) async fn call_for_page<'q>(
         &self,
         query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
     ) -> Result<Vec<MySqlRow>, Error> {

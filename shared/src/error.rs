@@ -70,7 +70,7 @@ impl From<sqlx::Error> for Error {
 
 impl Error {
     /// The refusal that a procedure's answer stands for, if it is one. The first column of its first row is
-    /// the outcome; every other word than these is a success, and so is an empty page, which has no row.
+    /// the outcome; every other word than these is a success, and so is an empty page.
     pub(crate) fn from_answer(rows: &[MySqlRow]) -> Result<Option<Self>, Self> {
         let Some(first) = rows.first() else { return Ok(None) };
         Ok(Some(match first.try_get(0)? {

@@ -94,7 +94,7 @@ pub async fn send_message(
     text: Text,
     key: &IdempotencyKey,
 ) -> Result<Sent, Error> {
-    let rows = database
+    let row = database
         .call(|| {
             sqlx::query(SEND_MESSAGE)
                 .bind(token.hash())
@@ -105,7 +105,6 @@ pub async fn send_message(
                 .bind(&key.0[..])
         })
         .await?;
-    let row = &rows[0];
     let message = Message {
         id: row.try_get(1)?,
         sender: row.try_get(2)?,
@@ -161,7 +160,7 @@ pub async fn get_messages(
         Cursor::After(id) => (None, Some(id.get())),
     };
     let rows = database
-        .call(|| {
+        .call_for_page(|| {
             sqlx::query(GET_MESSAGES)
                 .bind(token.hash())
                 .bind(sender.as_str())

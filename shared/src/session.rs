@@ -50,8 +50,8 @@ pub async fn begin_login(
     username: &Username,
     source: &Source,
 ) -> Result<Option<PasswordHash>, Error> {
-    let rows = database.call(|| sqlx::query(BEGIN_LOGIN).bind(username.as_str()).bind(&source.0)).await?;
-    let hash: Option<String> = rows[0].try_get(1)?;
+    let row = database.call(|| sqlx::query(BEGIN_LOGIN).bind(username.as_str()).bind(&source.0)).await?;
+    let hash: Option<String> = row.try_get(1)?;
     Ok(hash.map(PasswordHash))
 }
 
@@ -60,10 +60,10 @@ pub async fn begin_login(
 /// Safe to repeat: the same token is the same session.
 pub async fn login(database: &Database, username: &Username, source: &Source) -> Result<Session, Error> {
     let token = Token::random();
-    let rows = database
+    let row = database
         .call(|| sqlx::query(LOGIN).bind(token.hash()).bind(username.as_str()).bind(&source.0))
         .await?;
-    Ok(Session { username: rows[0].try_get(1)?, expires_at: rows[0].try_get(2)?, token })
+    Ok(Session { username: row.try_get(1)?, expires_at: row.try_get(2)?, token })
 }
 
 /// How many of the user's sessions a logout ends.
@@ -99,10 +99,10 @@ pub async fn logout(
     scope: Scope,
 ) -> Result<User, Error> {
     let everywhere = scope == Scope::Everywhere;
-    let rows = database
+    let row = database
         .call(|| sqlx::query(LOGOUT).bind(token.hash()).bind(username.as_str()).bind(everywhere))
         .await?;
-    Ok(User { username: rows[0].try_get(1)?, logged_in: rows[0].try_get(2)? })
+    Ok(User { username: row.try_get(1)?, logged_in: row.try_get(2)? })
 }
 
 #[cfg(test)]

@@ -165,7 +165,7 @@ pub async fn get_users(
 ) -> Result<Page, Error> {
     // One more than the page holds tells whether another page follows.
     let rows = database
-        .call(|| {
+        .call_for_page(|| {
             sqlx::query(GET_USERS).bind(token.hash()).bind(limit.get() + 1).bind(after.map(Username::as_str))
         })
         .await?;

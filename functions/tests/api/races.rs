@@ -12,6 +12,8 @@ use crate::support::{Database, OwnServer, Service, Session};
 
 const WRITERS: usize = 16;
 const ROUNDS: usize = 60;
+/// Where statements or connections are killed, there are more rounds until so many have been, up to ten times as many.
+const KILLS: usize = 10;
 
 /// By sender and key, the messages that were answered: one each, if all is well.
 type Sent = HashMap<(String, String), HashSet<String>>;
@@ -35,23 +37,28 @@ fn send(sessions: &[Session<'_>], writer: usize, round: usize) -> (String, Strin
 fn hammer(database: Database, kill: Option<&str>) -> i64 {
     let service = Service::on(database).environments(WRITERS);
     let sessions = ["alice", "bob", "carol"].map(|name| service.session(name));
-    let friends: Vec<_> = (0..ROUNDS).map(|n| format!("('friend{n}', 'none')")).collect();
+    let friends: Vec<_> = (0..10 * ROUNDS).map(|n| format!("('friend{n}', 'none')")).collect();
     service.database.execute(&format!("INSERT INTO users (username, password) VALUES {}", friends.join(",")));
 
     let acknowledged: Mutex<Sent> = Mutex::default();
-    let (unavailable, kills, done) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
+    let [sends, unavailable, kills] = [const { AtomicUsize::new(0) }; 3];
+    let done = AtomicBool::new(false);
+    let enough = |round| round >= ROUNDS && (kill.is_none() || kills.load(Ordering::SeqCst) >= KILLS);
     thread::scope(|scope| {
         let killer = scope.spawn(|| {
             let Some(kill) = kill else { return };
+            let mut admin = service.database.connect();
             while !done.load(Ordering::SeqCst) {
-                kills.fetch_add(service.database.kill(kill, false), Ordering::SeqCst);
+                kills.fetch_add(admin.kill(service.database.name(), kill, false), Ordering::SeqCst);
             }
         });
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
-                let (sessions, acknowledged, unavailable) = (&sessions, &acknowledged, &unavailable);
+                let (sessions, acknowledged) = (&sessions, &acknowledged);
+                let (sends, unavailable, enough) = (&sends, &unavailable, &enough);
                 scope.spawn(move || {
-                    for round in 0..ROUNDS {
+                    for round in (0..10 * ROUNDS).take_while(|round| !enough(*round)) {
+                        sends.fetch_add(1, Ordering::SeqCst);
                         let (sender, receiver, key) = send(sessions, writer, round);
                         let session = sessions.iter().find(|session| session.username == sender).unwrap();
                         let call = session.message(&receiver, &key).header("Idempotency-Key", &key);
@@ -85,7 +92,7 @@ fn hammer(database: Database, kill: Option<&str>) -> i64 {
         }
     });
 
-    assert_eq!(kills.load(Ordering::SeqCst) > 0, kill.is_some(), "the faults took place");
+    assert!(kill.is_none() || kills.load(Ordering::SeqCst) >= KILLS, "the faults took place");
     let database = &service.database;
     let gaps = "SELECT COUNT(*) FROM conversations c LEFT JOIN
                 (SELECT conversation_id, COUNT(*) n, MIN(id) first, MAX(id) last FROM messages GROUP BY conversation_id) m
@@ -105,7 +112,7 @@ fn hammer(database: Database, kill: Option<&str>) -> i64 {
     let newest = sessions[0].page("bob", json!({"limit": 1})).expect(200).body;
     println!(
         "{} sends of {} messages, newest id {}, {} kills, {} answers 503",
-        WRITERS * ROUNDS,
+        sends.into_inner(),
         stored.len(),
         newest["messages"][0]["id"],
         kills.into_inner(),

@@ -114,6 +114,6 @@ pub fn send_signal(signal: &str, process: u32) {
 /// Killed, its first thread may be a zombie while others still end, and until the last has ended, the process
 /// keeps its port and its files.
 fn is_running(process: &Path) -> bool {
-    let ended = |status: String| status.contains("State:\tZ") && status.contains("Threads:\t1\n");
-    !fs::read_to_string(process.join("status")).map_or(true, ended)
+    let ended = |status: &str| status.contains("State:\tZ") && status.contains("Threads:\t1\n");
+    fs::read_to_string(process.join("status")).is_ok_and(|status| !ended(&status))
 }
