@@ -1,7 +1,7 @@
 //! SendMessage, GetMessages and GetUsers as they are usually written: a pool, one statement for each step, an
 //! `AUTO_INCREMENT` key with a secondary index on the pair of users, pages by OFFSET.
 //!
-//! Kinder than many: a request takes one connection for all its statements (and so pays the pool's ping once),
+//! Kinder than many: a request takes one connection for all its statements (and so pays the pool's ping once, and once more after the response),
 //! the pair is stored in one order, so that one index finds both directions, and there is no ORM.
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
