@@ -49,7 +49,7 @@ impl<'a> Page<'a> {
 
     /// What it is called in the report.
     fn case(&self) -> String {
-        format!("{} messages, {}", thousands(self.conversation.size), self.place)
+        case(self.conversation.size, self.place)
     }
 
     fn request(&self, cursor: &str, value: u64) -> Request {
@@ -84,6 +84,10 @@ impl<'a> Page<'a> {
     }
 }
 
+fn case(size: u64, place: &str) -> String {
+    format!("{} messages, {place}", thousands(size))
+}
+
 /// Measures pages from memory, then from disk where the server's buffer pool can be made small.
 pub fn measure(bench: &Bench, report: &mut Report) {
     let pages: Vec<_> = bench.history.probes.iter().flat_map(Page::of).collect();
@@ -107,9 +111,9 @@ pub fn measure(bench: &Bench, report: &mut Report) {
     let large = bench.history.probes.last().expect("conversations").size;
     for (group, cache, end) in [(WARM, "from memory", NEWEST), (COLD, "from disk", NEAR_THE_END)] {
         for place in [end, "middle"] {
-            let case = |size| format!("{} messages, {place}", thousands(size));
             let seen = |size| {
-                report.group(group).find(|figure| figure.case == case(size) && figure.way == "function")
+                let case = case(size, place);
+                report.group(group).find(|figure| figure.case == case && figure.way == "function")
             };
             if let (Some(small), Some(large_page)) = (seen(1_000), seen(large)) {
                 let ratio = large_page.value / small.value;
