@@ -74,11 +74,12 @@ pub fn load(database: &Database, rows: u64) -> History {
     open_sessions(&mut connection, &everyone, None);
     for conversations in conversations.chunks(BATCH) {
         let mut insert = QueryBuilder::<MySql>::new(
-            "INSERT INTO conversations (conversation_id, first_user, second_user, last_id, last_time) ",
+            "INSERT INTO conversations (conversation_id, first_user, second_user, last_id, last_time, longest) ",
         );
         insert.push_values(conversations, |mut row, one| {
             row.push_bind(one.id).push_bind(&one.first).push_bind(&one.second).push_bind(one.size);
-            row.push("'2026-01-01'");
+            // A text has 30 words of 8 bytes and a space at most.
+            row.push("'2026-01-01'").push("270");
         });
         connection.fetch(insert.build());
     }

@@ -1,7 +1,7 @@
 //! Each operation from invocation to response, beside the bare statement and the usual way.
 
 use serde_json::json;
-use shared::message::{GET_MESSAGES, SEND_MESSAGE};
+use shared::message::{GET_MESSAGES, PAGE_BYTES, SEND_MESSAGE};
 use shared::session::LOGOUT;
 use shared::token::Token;
 use shared::user::GET_USERS;
@@ -71,7 +71,7 @@ pub fn measure(bench: &Bench, report: &mut Report) {
             Way::new("usual way", || page.send(&usual)),
             Way::new("bare CALL", || {
                 let call = sqlx::query(GET_MESSAGES).bind(&token).bind(&probe.first).bind(&probe.second);
-                let call = call.bind(50).bind(None::<i64>).bind(None::<i64>);
+                let call = call.bind(50).bind(PAGE_BYTES).bind(None::<i64>).bind(None::<i64>);
                 timed(|| second.fetch(call))
             }),
         ],

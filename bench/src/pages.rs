@@ -4,7 +4,7 @@ use std::mem;
 use std::time::Duration;
 
 use fastrand::Rng;
-use shared::message::GET_MESSAGES;
+use shared::message::{GET_MESSAGES, PAGE_BYTES};
 
 use crate::Bench;
 use crate::database::Connection;
@@ -79,7 +79,7 @@ impl<'a> Page<'a> {
         let before = connection.number(counters);
         let call = sqlx::query(GET_MESSAGES).bind(hash(READER));
         let call = call.bind(&self.conversation.first).bind(&self.conversation.second);
-        connection.fetch(call.bind(50).bind(self.last + 1).bind(None::<i64>));
+        connection.fetch(call.bind(50).bind(PAGE_BYTES).bind(self.last + 1).bind(None::<i64>));
         connection.number(counters) - before - looking
     }
 }

@@ -4,8 +4,9 @@
 use std::error::Error;
 
 use shared::database::Database;
+use shared::password::Hasher;
 use shared::token::Token;
-use shared::user::{self, CREATE_USER, Password};
+use shared::user::{self, CREATE_USER};
 use sqlx::{Connection, MySqlConnection};
 
 /// Name, password and tokens. The events use the tokens; one of Alice's is for `events/logout.json` to end.
@@ -20,10 +21,11 @@ const USERS: [(&str, &str, &[&str]); 2] = [
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
+    let hasher = Hasher::new();
     let database = Database::open(&[CREATE_USER]).await?;
     let mut connection = MySqlConnection::connect(&std::env::var("DATABASE_URL")?).await?;
     for (username, password, tokens) in USERS {
-        let hash = password.parse::<Password>()?.hash();
+        let hash = hasher.hash(&password.parse()?);
         match user::create_user(&database, &username.parse()?, &hash).await {
             Ok(_) | Err(shared::Error::UsernameTaken) => {}
             Err(error) => return Err(error.into()),

@@ -35,9 +35,6 @@ pub enum ApiError {
     /// Fields, parameters or headers are at fault: at least one.
     #[error("{}", summary(.0))]
     Fields(Vec<Fault>),
-    /// No such user, or not the user's password: it is not told which.
-    #[error("The username or the password is wrong.")]
-    InvalidCredentials,
     /// The operation itself was refused.
     #[error(transparent)]
     Refused(#[from] Error),
@@ -65,7 +62,7 @@ impl ApiError {
             Self::NoObject => (StatusCode::BAD_REQUEST, "WRONG_TYPE"),
             Self::Fields(faults) => (StatusCode::BAD_REQUEST, faults[0].code),
             Self::NoToken | Self::Refused(Error::InvalidToken) => (StatusCode::UNAUTHORIZED, "INVALID_TOKEN"),
-            Self::InvalidCredentials => (StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS"),
+            Self::Refused(Error::InvalidCredentials) => (StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS"),
             Self::Refused(Error::Forbidden { .. }) => (StatusCode::FORBIDDEN, "FORBIDDEN"),
             Self::Refused(Error::UnknownReceiver) => (StatusCode::NOT_FOUND, "UNKNOWN_RECEIVER"),
             Self::Refused(Error::UsernameTaken) => (StatusCode::CONFLICT, "USERNAME_TAKEN"),

@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use shared::message::{IdempotencyKey, Text};
+use shared::password::Password;
 use shared::session::Scope;
-use shared::user::{Password, Username};
+use shared::user::Username;
 use shared::{Bounded, Invalid};
 
 use crate::ApiError;

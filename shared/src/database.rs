@@ -54,26 +54,43 @@ impl Database {
         Ok(database)
     }
 
-    /// Calls a procedure that answers one row, and returns it.
+    /// Calls a procedure that answers one row, and returns it, if its first column is one of `outcomes`.
     ///
     /// The call may be made several times, so it has to be safe to repeat: `query` makes it anew each time.
     ///
-    /// Fails with the refusal that the procedure answers, or [`Error::Unavailable`].
+    /// Fails with the refusal that the procedure answers, with [`Error::Unexpected`] for every other answer, or with
+    /// [`Error::Unavailable`].
     pub(crate) async fn call<'q>(
         &self,
+        outcomes: &[&str],
         query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
     ) -> Result<MySqlRow, Error> {
-        Ok(self.call_for_page(query).await?.pop().ok_or(sqlx::Error::RowNotFound)?)
+        let [row]: [MySqlRow; 1] = self.rows(query).await?.try_into().map_err(|_| DatabaseError::Answer)?;
+        if outcomes.contains(&row.try_get(0)?) { Ok(row) } else { Err(Error::refusal(&row)) }
     }
 
-    /// The same for a procedure that answers the rows of a page, of which there may be none.
+    /// The same for a procedure that answers the rows of a page as `ok`, or `empty` if there are none.
     pub(crate) async fn call_for_page<'q>(
         &self,
         query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
     ) -> Result<Vec<MySqlRow>, Error> {
+        let rows = self.rows(query).await?;
+        let outcomes = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<&str>, _>>()?;
+        match outcomes[..] {
+            ["empty"] => Ok(Vec::new()),
+            ["ok", ..] if outcomes.iter().all(|outcome| *outcome == "ok") => Ok(rows),
+            [_] => Err(Error::refusal(&rows[0])),
+            _ => Err(DatabaseError::Answer.into()),
+        }
+    }
+
+    async fn rows<'q>(
+        &self,
+        query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
+    ) -> Result<Vec<MySqlRow>, DatabaseError> {
         let started = Instant::now();
         let mut attempts = 1;
-        let rows = loop {
+        loop {
             match self.attempt(query()).await {
                 Err(error)
                     if error.is_passing() && attempts < ATTEMPTS && started.elapsed() < LAST_ATTEMPT =>
@@ -82,12 +99,8 @@ impl Database {
                     sleep(jitter(attempts)).await;
                     attempts += 1;
                 }
-                result => break result?,
+                result => return result,
             }
-        };
-        match Error::from_answer(&rows)? {
-            Some(refusal) => Err(refusal),
-            None => Ok(rows),
         }
     }
 
@@ -164,7 +177,7 @@ pub enum DatabaseError {
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
         match error {
-            // So a certificate that is not trusted arrives.
+            // rustls reports an untrusted certificate this way.
             sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Self::Protocol,
             sqlx::Error::Io(error) => Self::Broken(error.kind()),
             sqlx::Error::Database(error) => match error.try_downcast::<MySqlDatabaseError>() {
@@ -178,11 +191,12 @@ impl From<sqlx::Error> for DatabaseError {
 }
 
 /// Whether the statement is at fault: by the class of the SQLSTATE, cardinality, data, constraint or syntax
-/// and access, but for users with too many connections (1203, 1226) and procedures or grants that are being
-/// replaced (1305, 1370).
+/// and access, but for users with too many connections (1203, 1226), a server with too many prepared statements (1461)
+/// and procedures or grants that are being replaced (1305, 1370).
 fn is_bug(error: &MySqlDatabaseError) -> bool {
     let class = error.code().and_then(|state| state.get(..2));
-    matches!(class, Some("21" | "22" | "23" | "42")) && !matches!(error.number(), 1203 | 1226 | 1305 | 1370)
+    matches!(class, Some("21" | "22" | "23" | "42"))
+        && !matches!(error.number(), 1203 | 1226 | 1305 | 1370 | 1461)
 }
 
 impl DatabaseError {

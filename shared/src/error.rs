@@ -33,6 +33,9 @@ pub enum Error {
         /// The field that has to name the caller.
         field: String,
     },
+    /// No such user, or not the user's password: it is not told which.
+    #[error("The username or the password is wrong.")]
+    InvalidCredentials,
     /// There is no user of the receiver's name.
     #[error("No user has the receiver's name; check its spelling.")]
     UnknownReceiver,
@@ -42,8 +45,8 @@ pub enum Error {
     /// The name is in use, perhaps in other letter case.
     #[error("This username is taken; choose another.")]
     UsernameTaken,
-    /// Too many failed logins in a row.
-    #[error("Too many failed logins for this username; try again in {wait_seconds} seconds.")]
+    /// Too many logins have failed, for the name or from the source.
+    #[error("Too many logins have failed; try again in {wait_seconds} seconds.")]
     TooManyAttempts {
         /// Seconds until the next attempt is let through.
         wait_seconds: u32,
@@ -69,20 +72,25 @@ impl From<sqlx::Error> for Error {
 }
 
 impl Error {
-    /// The refusal that a procedure's answer stands for, if it is one. The first column of its first row is
-    /// the outcome; every other word than these is a success, and so is an empty page.
-    pub(crate) fn from_answer(rows: &[MySqlRow]) -> Result<Option<Self>, Self> {
-        let Some(first) = rows.first() else { return Ok(None) };
-        Ok(Some(match first.try_get(0)? {
+    /// The refusal that a procedure's answer stands for: the first column is the outcome. A word that is not known is
+    /// [`Error::Unexpected`], and never a success.
+    pub(crate) fn refusal(row: &MySqlRow) -> Self {
+        Self::known_refusal(row).unwrap_or_else(Self::from)
+    }
+
+    fn known_refusal(row: &MySqlRow) -> Result<Self, DatabaseError> {
+        Ok(match row.try_get(0)? {
             "invalid_token" => Self::InvalidToken,
-            "forbidden" => Self::Forbidden { field: first.try_get(1)? },
+            "invalid_credentials" => Self::InvalidCredentials,
+            "forbidden" => Self::Forbidden { field: row.try_get(1)? },
             "unknown_receiver" => Self::UnknownReceiver,
             "key_reused" => Self::KeyReused,
             "username_taken" => Self::UsernameTaken,
-            "too_many_attempts" => Self::TooManyAttempts {
-                wait_seconds: first.try_get::<i64, _>(1)?.try_into().unwrap_or(u32::MAX),
-            },
-            _ => return Ok(None),
-        }))
+            "too_many_attempts" => {
+                let seconds = u32::try_from(row.try_get::<i64, _>(1)?);
+                Self::TooManyAttempts { wait_seconds: seconds.map_err(|_| DatabaseError::Answer)? }
+            }
+            _ => DatabaseError::Answer.into(),
+        })
     }
 }

@@ -9,6 +9,7 @@ mod iam;
 pub mod message;
 pub mod migration;
 mod number;
+pub mod password;
 pub mod session;
 mod setting;
 mod target;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
-use crate::database::Database;
+use crate::database::{Database, DatabaseError};
 use crate::number::MAX_SAFE_INTEGER;
 use crate::token::Token;
 use crate::user::Username;
@@ -16,7 +16,7 @@ use crate::{Bounded, Error, Invalid, random_bytes};
 /// The statement of [`send_message`].
 pub const SEND_MESSAGE: &str = "CALL send_message(?, ?, ?, ?, ?)";
 /// The statement of [`get_messages`].
-pub const GET_MESSAGES: &str = "CALL get_messages(?, ?, ?, ?, ?, ?)";
+pub const GET_MESSAGES: &str = "CALL get_messages(?, ?, ?, ?, ?, ?, ?)";
 
 /// A message's text: 1–16,384 bytes of UTF-8, kept byte for byte. It can't be printed.
 pub struct Text(String);
@@ -95,7 +95,7 @@ pub async fn send_message(
     key: &IdempotencyKey,
 ) -> Result<Sent, Error> {
     let row = database
-        .call(|| {
+        .call(&["ok", "replayed"], || {
             sqlx::query(SEND_MESSAGE)
                 .bind(token.hash())
                 .bind(sender.as_str())
@@ -140,7 +140,7 @@ pub struct Page {
 
 /// Once its messages' text has this many bytes, a page ends: 200 of the longest messages, escaped as JSON, would
 /// not fit into Lambda's response of 6 MB.
-const PAGE_BYTES: usize = 512 * 1024;
+pub const PAGE_BYTES: i64 = 512 * 1024;
 
 /// A page of the conversation of two users, one of whom must be the session's user; empty where they never
 /// wrote to each other or do not exist.
@@ -166,35 +166,27 @@ pub async fn get_messages(
                 .bind(sender.as_str())
                 .bind(receiver.as_str())
                 .bind(limit.get())
+                .bind(PAGE_BYTES)
                 .bind(before)
                 .bind(after)
         })
         .await?;
-    let newest: i64 = rows.first().map_or(Ok(0), |row| row.try_get(1))?;
-    let mut messages = rows.iter().map(Message::from_row).collect::<Result<Vec<_>, _>>()?;
+    let Some(first_row) = rows.first() else { return Ok(Page { messages: Vec::new(), more: false }) };
+    let newest: i64 = first_row.try_get(1)?;
+    let messages = rows.iter().map(Message::from_row).collect::<Result<Vec<_>, _>>()?;
+    let (first, last) = (messages[0].id, messages[messages.len() - 1].id);
 
     // Ids are dense: what lies beyond the page is known from the ids at its ends.
-    let more = if after.is_some() {
-        keep_first(PAGE_BYTES, &mut messages);
-        messages.last().is_some_and(|last| last.id < newest)
-    } else {
-        messages.reverse();
-        keep_first(PAGE_BYTES, &mut messages);
-        messages.reverse();
-        messages.first().is_some_and(|first| first.id > 1)
+    let (complete, more) = match cursor {
+        Cursor::Newest => (last == newest, first > 1),
+        Cursor::Before(id) => (last == newest.min(id.get() - 1), first > 1),
+        Cursor::After(id) => (first == id.get() + 1, last < newest),
     };
-    Ok(Page { messages, more })
-}
-
-/// Keeps the messages up to the one with which their text reaches `bytes`.
-fn keep_first(bytes: usize, messages: &mut Vec<Message>) {
-    let mut total = 0;
-    let kept = messages.iter().take_while(|message| {
-        let room = total < bytes;
-        total += message.message.len();
-        room
-    });
-    messages.truncate(kept.count());
+    if complete && (first..).zip(&messages).all(|(id, message)| message.id == id) {
+        Ok(Page { messages, more })
+    } else {
+        Err(DatabaseError::Answer.into())
+    }
 }
 
 impl Message {

@@ -49,12 +49,27 @@ pub enum MigrationError {
     /// Another migration of the same database is running.
     #[error("another migration of this database is running; try again when it has ended")]
     Locked,
+    /// An applied migration is not the one of this code: there was no release before migrations became immutable.
+    #[error(
+        "this database was made by an unreleased version, which can't be brought up to date: drop it and try again; \
+         the private one of `make run` is in .local/, which can be removed"
+    )]
+    Unreleased,
     /// A migration failed; the next run begins with it.
     #[error(transparent)]
-    Migration(#[from] MigrateError),
+    Migration(MigrateError),
     /// The database could not be reached, created or asked.
     #[error("DATABASE_URL: {0}")]
     Database(#[from] sqlx::Error),
+}
+
+impl From<MigrateError> for MigrationError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::VersionMismatch(_) => Self::Unreleased,
+            error => Self::Migration(error),
+        }
+    }
 }
 
 /// Creates the database and the users where they are missing, and applies the migrations that it lacks. Safe to

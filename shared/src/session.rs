@@ -6,14 +6,17 @@ use std::str::FromStr;
 use sqlx::Row;
 
 use crate::database::Database;
+use crate::password::PasswordHash;
 use crate::token::Token;
-use crate::user::{PasswordHash, User, Username};
+use crate::user::{User, Username};
 use crate::{Error, Invalid};
 
 /// The statement of [`begin_login`].
 pub const BEGIN_LOGIN: &str = "CALL begin_login(?, ?)";
+/// The statement of [`fail_login`].
+pub const FAIL_LOGIN: &str = "CALL fail_login(?, ?)";
 /// The statement of [`login`].
-pub const LOGIN: &str = "CALL login(?, ?, ?)";
+pub const LOGIN: &str = "CALL login(?, ?, ?, ?)";
 /// The statement of [`logout`].
 pub const LOGOUT: &str = "CALL logout(?, ?, ?)";
 
@@ -40,28 +43,43 @@ pub struct Session {
     pub expires_at: String,
 }
 
-/// First half of Login: counts a failed attempt, which [`login`] takes back, and returns the user's password
-/// hash, or `None` where nobody has the name.
+/// First half of Login: the hash that the user's password has to match, or `None` if there is no such user.
 ///
-/// Fails with [`Error::TooManyAttempts`], and then counts nothing. Repeated after a lost reply it counts
-/// twice, which errs on the safe side.
+/// Fails with [`Error::TooManyAttempts`].
 pub async fn begin_login(
     database: &Database,
     username: &Username,
     source: &Source,
 ) -> Result<Option<PasswordHash>, Error> {
-    let row = database.call(|| sqlx::query(BEGIN_LOGIN).bind(username.as_str()).bind(&source.0)).await?;
+    let row =
+        database.call(&["ok"], || sqlx::query(BEGIN_LOGIN).bind(username.as_str()).bind(&source.0)).await?;
     let hash: Option<String> = row.try_get(1)?;
-    Ok(hash.map(PasswordHash))
+    Ok(hash.map(PasswordHash::stored).transpose()?)
 }
 
-/// Second half of Login, once the password is known to be right: opens a session of 30 days.
+/// Second half of Login, if the password was wrong: counts the failure.
 ///
-/// Safe to repeat: the same token is the same session.
-pub async fn login(database: &Database, username: &Username, source: &Source) -> Result<Session, Error> {
+/// Repeated after a lost reply it counts twice, which errs on the safe side.
+pub async fn fail_login(database: &Database, username: &Username, source: &Source) -> Result<(), Error> {
+    database.call(&["ok"], || sqlx::query(FAIL_LOGIN).bind(username.as_str()).bind(&source.0)).await?;
+    Ok(())
+}
+
+/// Second half of Login, if the password matches `hash`: opens a session of 30 days.
+///
+/// Fails with [`Error::InvalidCredentials`] if `hash` is no longer the user's. Safe to repeat: the same token is the
+/// same session.
+pub async fn login(
+    database: &Database,
+    username: &Username,
+    hash: &PasswordHash,
+    source: &Source,
+) -> Result<Session, Error> {
     let token = Token::random();
     let row = database
-        .call(|| sqlx::query(LOGIN).bind(token.hash()).bind(username.as_str()).bind(&source.0))
+        .call(&["ok"], || {
+            sqlx::query(LOGIN).bind(token.hash()).bind(username.as_str()).bind(hash.as_str()).bind(&source.0)
+        })
         .await?;
     Ok(Session { username: row.try_get(1)?, expires_at: row.try_get(2)?, token })
 }
@@ -100,7 +118,7 @@ pub async fn logout(
 ) -> Result<User, Error> {
     let everywhere = scope == Scope::Everywhere;
     let row = database
-        .call(|| sqlx::query(LOGOUT).bind(token.hash()).bind(username.as_str()).bind(everywhere))
+        .call(&["ok"], || sqlx::query(LOGOUT).bind(token.hash()).bind(username.as_str()).bind(everywhere))
         .await?;
     Ok(User { username: row.try_get(1)?, logged_in: row.try_get(2)? })
 }

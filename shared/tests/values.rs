@@ -7,9 +7,10 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use shared::Bounded;
 use shared::message::{IdempotencyKey, Text};
+use shared::password::Password;
 use shared::session::Scope;
 use shared::token::Token;
-use shared::user::{Password, Username};
+use shared::user::Username;
 
 /// 2⁵³ − 1.
 const MAX: i64 = 9_007_199_254_740_991;

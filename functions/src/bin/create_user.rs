@@ -5,14 +5,17 @@ use std::process::ExitCode;
 use functions::{ApiError, Request, Response, json};
 use http::StatusCode;
 use shared::database::Database;
-use shared::user::{self, Password, Username};
+use shared::password::{Hasher, Password};
+use shared::user::{self, Username};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    let hasher = Hasher::new();
+    let handle = async |request: &Request, database: &Database| handle(request, database, &hasher).await;
     functions::run("create_user", &[user::CREATE_USER], handle).await
 }
 
-async fn handle(request: &Request, database: &Database) -> Result<Response, ApiError> {
+async fn handle(request: &Request, database: &Database, hasher: &Hasher) -> Result<Response, ApiError> {
     let (username, password) = request.body(|fields| {
         let (username, password) = (fields.required("username"), fields.required("password"));
         let (username, password): (Username, Password) = (username?, password?);
@@ -21,6 +24,6 @@ async fn handle(request: &Request, database: &Database) -> Result<Response, ApiE
             Err(weakness) => fields.fault("WEAK_PASSWORD", "password", weakness.0),
         }
     })?;
-    let user = user::create_user(database, &username, &password.hash()).await?;
+    let user = user::create_user(database, &username, &hasher.hash(&password)).await?;
     Ok(json(StatusCode::CREATED, &user))
 }

@@ -146,7 +146,7 @@ fn a_procedure_that_is_being_replaced_is_waited_for() {
     thread::scope(|scope| {
         scope.spawn(|| {
             thread::sleep(Duration::from_millis(10));
-            admin.rows(include_str!("../../../sql/0010_get_users.sql")).unwrap();
+            admin.rows(include_str!("../../../sql/0014_get_users.sql")).unwrap();
         });
         service.get_users().token(&token).expect(200);
     });

@@ -58,6 +58,15 @@ fn a_creation_repeated_inside_its_request_is_the_same_creation() {
 }
 
 #[test]
+fn the_name_of_a_deleted_user_stays_taken() {
+    let service = Service::start();
+    service.session("Alice");
+    service.database.delete_user("alice");
+    let body = json!({"username": "aLICE", "password": "correct horse"});
+    assert_eq!(service.create_user().json(body).expect(409).code(), "USERNAME_TAKEN");
+}
+
+#[test]
 fn weak_passwords_are_refused_with_the_reason() {
     let service = Service::start();
     for (username, password, reason) in [
@@ -76,12 +85,13 @@ fn weak_passwords_are_refused_with_the_reason() {
 }
 
 #[test]
-fn passwords_are_taken_exactly_as_sent() {
+fn passwords_differ_in_every_character() {
     let service = Service::start();
     for (username, password, other) in [
         ("spaces", "  spaced  out  ", "spaced  out"),
         ("cased", "Correct Horse", "correct horse"),
-        ("decomposed", "cafe\u{301} creme", "caf\u{e9} creme"),
+        ("accented", "caf\u{e9} creme", "cafe creme"),
+        ("wide", "ｃorrect horse", "correct horse"),
         ("nul", "before\0after", "before\0other"),
         ("emoji", "🔑🔑🔑🔑🔑🔑🔑🔑", "🔑🔑🔑🔑🔑🔑🔑🔒"),
         ("longest", &"🔑".repeat(128), &"🔑".repeat(127)),
@@ -90,6 +100,22 @@ fn passwords_are_taken_exactly_as_sent() {
         service.login().json(json!({"username": username, "password": other})).expect(401);
         service.login().json(json!({"username": username, "password": password})).expect(200);
     }
+}
+
+#[test]
+fn a_password_is_the_same_composed_and_decomposed() {
+    let service = Service::start();
+    for (username, password, other) in [
+        ("composed", "caf\u{e9} creme", "cafe\u{301} creme"),
+        ("decomposed", "A\u{30a}ngstrom", "\u{212b}ngstrom"),
+    ] {
+        service.create_user().json(json!({"username": username, "password": password})).expect(201);
+        service.login().json(json!({"username": username, "password": other})).expect(200);
+    }
+    let seven = json!({"username": "seven", "password": "e\u{301}".repeat(7)});
+    service.create_user().json(seven).expect(400);
+    let longest = json!({"username": "longest", "password": "e\u{301}".repeat(128)});
+    service.create_user().json(longest).expect(201);
 }
 
 #[test]

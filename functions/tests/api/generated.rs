@@ -15,7 +15,8 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 use shared::Bounded;
 use shared::message::Text;
-use shared::user::{Password, Username};
+use shared::password::Password;
+use shared::user::Username;
 
 use crate::support::database::OpenConnection;
 use crate::support::service::{Call, PASSWORD};

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Service, bad_input};
+use crate::support::{Database, OwnServer, Service, bad_input};
 
 fn ids(range: std::ops::RangeInclusive<i64>) -> Vec<i64> {
     range.collect()
@@ -111,11 +111,28 @@ fn a_page_of_long_messages_ends_early_and_says_so() {
     service.database.fill("alice", "bob", 100);
     // 32 of the longest messages have 512 KiB; escaped as JSON each byte becomes six.
     service.database.execute("UPDATE messages SET message = REPEAT(CHAR(1 USING utf8mb4), 16384)");
+    service.database.execute("UPDATE conversations SET longest = 16384");
     assert_eq!(alice.ids("bob", json!({"after": 0, "limit": 200})), (ids(1..=32), true));
     assert_eq!(alice.ids("bob", json!({"after": 68, "limit": 32})), (ids(69..=100), false));
     assert_eq!(alice.ids("bob", json!({"limit": 200})), (ids(69..=100), true));
     assert_eq!(alice.ids("bob", json!({"before": 33, "limit": 200})), (ids(1..=32), false));
     assert_eq!(alice.ids("bob", json!({"before": 34, "limit": 200})), (ids(2..=33), true));
+}
+
+#[test]
+fn what_is_not_answered_is_not_sent_by_the_database_either() {
+    let server = OwnServer::start("");
+    let service = Service::on(Database::on(&server.url));
+    let alice = service.session("alice");
+    let long = "x".repeat(16_384);
+    (0..200).for_each(|_| drop(alice.message("alice", &long).expect(201)));
+    let sent = || service.database.connect().status("Bytes_sent");
+    for page in [json!({"limit": 200}), json!({"after": 0, "limit": 200})] {
+        alice.page("alice", page.clone()).expect(200);
+        let before = sent();
+        assert_eq!(alice.ids("alice", page).0.len(), 32);
+        assert!(sent() - before < 700_000, "512 KiB, and not the 3.2 MB of 200 messages");
+    }
 }
 
 #[test]

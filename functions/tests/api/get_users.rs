@@ -104,6 +104,18 @@ fn logged_in_does_not_lie_when_a_session_runs_out() {
 }
 
 #[test]
+fn deleted_users_are_not_listed() {
+    let service = Service::start();
+    let alice = service.session("alice");
+    service.session("bob");
+    service.database.delete_user("bob");
+    let page = service.get_users().token(&alice.token).expect(200).body;
+    assert_eq!(page, json!({"users": [{"username": "alice", "logged_in": true}], "next": null}));
+    let page = service.get_users().token(&alice.token).query("after=alice").expect(200).body;
+    assert_eq!(page, json!({"users": [], "next": null}));
+}
+
+#[test]
 fn bad_parameters_are_refused() {
     let service = Service::start();
     let alice = service.session("alice");

@@ -134,6 +134,21 @@ fn a_repeated_send_is_stored_once_and_gets_the_first_answer() {
 }
 
 #[test]
+fn a_repeated_send_gets_the_first_answer_even_if_the_receiver_has_been_deleted() {
+    let service = Service::start();
+    let (alice, _) = (service.session("alice"), service.session("Bob"));
+    let send = |text: &str| alice.message("bob", text).header("Idempotency-Key", "key-1");
+    let first = send("once").expect(201);
+    service.database.delete_user("bob");
+    let again = send("once").expect(201);
+    assert_eq!(again.body, first.body);
+    assert_eq!(again.header("idempotent-replayed"), Some("true"));
+    assert_eq!(send("twice").expect(404).code(), "UNKNOWN_RECEIVER");
+    assert_eq!(alice.message("bob", "once").expect(404).code(), "UNKNOWN_RECEIVER");
+    assert_eq!(alice.ids("bob", json!({})).0, [1]);
+}
+
+#[test]
 fn a_key_stands_for_one_message() {
     let service = Service::start();
     let (alice, bob, _) = (service.session("alice"), service.session("bob"), service.session("carol"));

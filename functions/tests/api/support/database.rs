@@ -1,9 +1,9 @@
 //! A fresh database for each test, and for some a server of their own.
 
-use std::env;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::UNIX_EPOCH;
+use std::{env, fs};
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlRow};
 use sqlx::{ConnectOptions, Connection, Executor, MySqlConnection, Row};
@@ -109,6 +109,11 @@ impl Database {
         self.connect().kill(&self.name, kill, idle)
     }
 
+    /// How many statements wait for a lock on the whole server.
+    pub fn lock_waits(&self) -> i64 {
+        self.connect().status("Innodb_row_lock_current_waits")
+    }
+
     /// An open connection of the user to whom everything is allowed.
     pub fn connect(&self) -> OpenConnection {
         OpenConnection::open(&self.admin).unwrap()
@@ -155,8 +160,8 @@ impl Database {
     /// names, to its second.
     pub fn fill(&self, first: &str, second: &str, count: u32) {
         self.execute(&format!(
-            "INSERT INTO conversations (first_user, second_user, last_id, last_time)
-             VALUES ('{first}', '{second}', {count}, UTC_TIMESTAMP(6))"
+            "INSERT INTO conversations (first_user, second_user, last_id, last_time, longest)
+             VALUES ('{first}', '{second}', {count}, UTC_TIMESTAMP(6), 20)"
         ));
         let conversation = self.number("SELECT MAX(conversation_id) FROM conversations");
         let message = |id| {
@@ -165,6 +170,15 @@ impl Database {
         };
         let messages: Vec<_> = (1..=count).map(message).collect();
         self.execute(&format!("INSERT INTO messages VALUES {}", messages.join(",")));
+    }
+
+    /// Makes `username` a deleted user, whose name alone is kept.
+    pub fn delete_user(&self, username: &str) {
+        self.execute(&format!(
+            "UPDATE users SET password = NULL, logged_in = NULL, deleted = UTC_TIMESTAMP(6)
+              WHERE username = '{username}'"
+        ));
+        self.execute(&format!("DELETE FROM sessions WHERE username = '{username}'"));
     }
 
     /// Checksums of the tables, for telling whether anything was written.
@@ -191,6 +205,19 @@ impl Drop for Database {
     }
 }
 
+/// The texts of the migrations, in their order.
+pub fn migrations() -> Vec<String> {
+    let files = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../sql")).unwrap();
+    let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| fs::read_to_string(path).unwrap()).collect()
+}
+
+/// What `migrate` reports when it has applied `count` of them.
+pub fn applied(count: usize) -> String {
+    format!("{count} of {} migrations had to be applied", migrations().len())
+}
+
 /// A connection that is closed when it is dropped.
 pub struct OpenConnection {
     runtime: Runtime,
@@ -209,23 +236,34 @@ impl OpenConnection {
         self.runtime.block_on(self.connection.as_mut().unwrap().fetch_all(sql))
     }
 
+    /// A counter of the server.
+    pub fn status(&mut self, name: &str) -> i64 {
+        let rows = self.rows(&format!("SHOW GLOBAL STATUS LIKE '{name}'")).unwrap();
+        rows[0].try_get_unchecked::<String, _>(1).unwrap().parse().unwrap()
+    }
+
     /// Ends the statements or connections of `user`, as `kill` says, where they are at work or where `idle`;
     /// returns how many.
     pub fn kill(&mut self, user: &str, kill: &str, idle: bool) -> usize {
+        let processes = self.processes(user);
+        let chosen = processes.iter().filter(|(_, at_work)| idle || *at_work);
+        chosen.filter(|(id, _)| self.rows(&format!("{kill} {id}")).is_ok()).count()
+    }
+
+    /// The connections of `user`: their ids, and whether they are at work.
+    fn processes(&mut self, user: &str) -> Vec<(i64, bool)> {
         // The views of this list fail on MySQL where a statement holds binary values.
         let all = self.rows("SHOW PROCESSLIST").unwrap();
         let column = |row: &MySqlRow, index| row.try_get_unchecked::<String, _>(index).unwrap_or_default();
-        all.iter()
-            .filter(|row| column(row, 1) == user && (idle || column(row, 4) != "Sleep"))
-            .filter(|row| {
-                self.rows(&format!("{kill} {}", row.try_get_unchecked::<i64, _>(0).unwrap())).is_ok()
-            })
-            .count()
+        let own = all.iter().filter(|row| column(row, 1) == user);
+        own.map(|row| (row.try_get_unchecked(0).unwrap(), column(row, 4) != "Sleep")).collect()
     }
 
     /// Checksums of the tables, for telling whether anything was written.
     pub fn contents(&mut self) -> Vec<i64> {
-        let rows = self.rows("CHECKSUM TABLE users, sessions, login_attempts, conversations, messages");
+        let tables = self.rows("SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'").unwrap();
+        let tables: Vec<String> = tables.iter().map(|row| row.try_get_unchecked(0).unwrap()).collect();
+        let rows = self.rows(&format!("CHECKSUM TABLE {}", tables.join(", ")));
         rows.unwrap().iter().map(|row| row.try_get_unchecked(1).unwrap()).collect()
     }
 }

@@ -11,7 +11,7 @@ pub mod server;
 pub mod service;
 
 pub use binary::binary;
-pub use database::Database;
+pub use database::{Database, applied, migrations};
 pub use proxy::{Mode, Proxy};
 pub use server::OwnServer;
 pub use service::{Answer, Service, Session};

@@ -9,15 +9,15 @@ SQL SECURITY DEFINER
 MODIFIES SQL DATA
 logout: BEGIN
   DECLARE v_caller, v_username VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
-  DECLARE v_now, v_logged_in DATETIME(6);
+  DECLARE v_logged_in DATETIME(6);
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
   ROLLBACK AND NO CHAIN NO RELEASE;
-  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
+  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1
+    /*M!100618 , innodb_snapshot_isolation = OFF */;
   SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
-  SET v_now = UTC_TIMESTAMP(6);
 
-  SET v_caller = (SELECT username FROM sessions WHERE token = p_token AND expires > v_now);
+  SET v_caller = (SELECT username FROM live_sessions WHERE token = p_token);
   IF v_caller IS NULL THEN
     SELECT 'invalid_token';
     LEAVE logout;
@@ -37,9 +37,20 @@ logout: BEGIN
     LEAVE logout;
   END IF;
   IF p_everywhere THEN
-    DELETE FROM sessions WHERE username = v_caller;
+    BEGIN
+      -- Read plainly and deleted by the primary key, as in sweep: DELETE … WHERE username = … scans a small table,
+      -- and so locks everybody's sessions.
+      DECLARE v_token BINARY(32);
+      DECLARE others CURSOR FOR SELECT token FROM sessions WHERE username = v_caller ORDER BY token;
+      DECLARE EXIT HANDLER FOR NOT FOUND BEGIN END;
+      OPEN others;
+      LOOP
+        FETCH others INTO v_token;
+        DELETE FROM sessions WHERE token = v_token;
+      END LOOP;
+    END;
   END IF;
-  SET v_logged_in = (SELECT MAX(expires) FROM sessions WHERE username = v_caller AND expires > v_now);
+  SET v_logged_in = (SELECT MAX(expires) FROM live_sessions WHERE username = v_caller);
   UPDATE users SET logged_in = v_logged_in WHERE username = v_caller;
   COMMIT;
 

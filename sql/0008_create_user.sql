@@ -1,4 +1,4 @@
--- Answers ('ok') or ('username_taken').
+-- Answers ('ok') or ('username_taken'), also if the user who has the name is deleted.
 -- The hash carries a random salt, so finding one's own hash stored means that this very call was repeated
 -- after its reply was lost.
 CREATE PROCEDURE IF NOT EXISTS create_user(
@@ -13,7 +13,8 @@ BEGIN
       FROM users WHERE username = p_username;
 
   ROLLBACK AND NO CHAIN NO RELEASE;
-  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1;
+  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1
+    /*M!100618 , innodb_snapshot_isolation = OFF */;
   SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
   INSERT INTO users (username, password) VALUES (p_username, p_password);
