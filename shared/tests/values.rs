@@ -7,7 +7,6 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use shared::Bounded;
 use shared::message::{IdempotencyKey, Text};
-use shared::session::Scope;
 use shared::token::Token;
 use shared::user::{Password, Username};
 
@@ -94,10 +93,5 @@ proptest! {
         prop_assert_eq!(limit, number.filter(|number| (1..=200).contains(number)));
         let id = text.parse::<Bounded<0, MAX>>().ok().map(|id| id.get().into());
         prop_assert_eq!(id, number.filter(|number| (0..=MAX.into()).contains(number)));
-    }
-
-    #[test]
-    fn a_scope_is_a_boolean(text in prop_oneof![texts(), Just("true".into()), Just("false".into())]) {
-        prop_assert_eq!(text.parse::<Scope>().is_ok(), ["true", "false"].contains(&text.as_str()));
     }
 }

@@ -2,16 +2,25 @@
 
 use std::process::ExitCode;
 
-use functions::{ApiError, Request, Response, json};
-use http::StatusCode;
+use functions::{ApiError, Context, Response, json, request};
+use lambda_http::http::StatusCode;
 use serde::Serialize;
-use shared::database::Database;
 use shared::session::{self, BEGIN_LOGIN, LOGIN};
 use shared::user::{Password, Username};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     functions::run("login", &[BEGIN_LOGIN, LOGIN], handle).await
+}
+
+request! {
+    /// A user who wants a session.
+    struct Login {
+        /// The name, in any case.
+        username: Username,
+        /// The password.
+        password: Password,
+    }
 }
 
 #[derive(Serialize)]
@@ -21,17 +30,14 @@ struct LoggedIn {
     expires_at: String,
 }
 
-async fn handle(request: &Request, database: &Database) -> Result<Response, ApiError> {
-    let (username, password): (Username, Password) = request.body(|fields| {
-        let (username, password) = (fields.required("username"), fields.required("password"));
-        Some((username?, password?))
-    })?;
-    let source = request.source();
-    let hash = session::begin_login(database, &username, &source).await?;
+async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
+    let Login { username, password } = context.body()?;
+    let source = context.source();
+    let hash = session::begin_login(context.database, &username, &source).await?;
     if !password.matches(hash.as_ref()) {
         return Err(ApiError::InvalidCredentials);
     }
-    let session = session::login(database, &username, &source).await?;
+    let session = session::login(context.database, &username, &source).await?;
     let body = LoggedIn {
         username: session.username,
         token: session.token.reveal(),

@@ -7,6 +7,7 @@ mod support;
 mod connection;
 mod create_user;
 mod custom_resource;
+mod events;
 mod faults;
 mod generated;
 mod get_messages;
