@@ -11,7 +11,8 @@ use shared::session::Source;
 use shared::token::Token;
 
 use crate::ApiError;
-use crate::fields::{self, Fields, FromFields};
+use crate::fields::{self, Fields};
+use crate::request::FromFields;
 
 /// The largest body that is read, in bytes. The largest message with every character escaped fits.
 pub(crate) const MAX_BODY: usize = 128 * 1024;

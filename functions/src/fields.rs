@@ -14,79 +14,10 @@ use shared::message::{IdempotencyKey, Text};
 use shared::user::{Password, Username};
 
 use crate::ApiError;
+use crate::request::FromFields;
 
 /// More unknown fields than this are not listed.
 const MAX_UNKNOWN: usize = 20;
-
-/// Declares what a request is, as a struct that [`Context::body`](crate::Context::body) or
-/// [`Context::parameters`](crate::Context::parameters) returns.
-///
-/// A field is read from the member or parameter of its name, which is required unless the type is an `Option` or
-/// a default follows:
-///
-/// ```ignore
-/// request! {
-///     /// Some users.
-///     struct GetUsers from fields {
-///         /// How many.
-///         limit: PageLimit = Bounded::constant::<100>(),
-///         /// Those behind this name.
-///         after: Option<Username>,
-///         /// An expression says how else a field is read.
-///         key: Option<IdempotencyKey> as { fields.header("Idempotency-Key") },
-///     }
-/// }
-/// ```
-///
-/// Such an expression can look at the fields before it too, each a `Result`.
-#[macro_export]
-macro_rules! request {
-    (
-        $(#[$about:meta])*
-        struct $name:ident { $($body:tt)* }
-    ) => {
-        $crate::request! { $(#[$about])* struct $name from fields { $($body)* } }
-    };
-    (
-        $(#[$about:meta])*
-        struct $name:ident from $fields:ident {
-            $(
-                $(#[$field_about:meta])*
-                $field:ident: $type:ty $(as $read:block)? $(= $default:expr)?
-            ),* $(,)?
-        }
-    ) => {
-        $(#[$about])*
-        struct $name {
-            $($(#[$field_about])* $field: $type,)*
-        }
-
-        impl $crate::FromFields for $name {
-            fn from_fields($fields: &mut $crate::Fields<'_>) -> Result<Self, $crate::AtFault> {
-                $(
-                    let $field: Result<$type, $crate::AtFault> =
-                        $crate::request!(@read $fields, $field: $type $(as $read)? $(= $default)?);
-                )*
-                Ok(Self { $($field: $field?,)* })
-            }
-        }
-    };
-    (@read $fields:ident, $field:ident: $type:ty) => {
-        <$type as $crate::Field>::read($fields, stringify!($field))
-    };
-    (@read $fields:ident, $field:ident: $type:ty = $default:expr) => {
-        $fields.optional(stringify!($field)).map(|value| value.unwrap_or($default))
-    };
-    (@read $fields:ident, $field:ident: $type:ty as $read:block) => {
-        $read
-    };
-}
-
-/// A request that is made of fields; [`request!`](crate::request) implements it.
-pub trait FromFields: Sized {
-    /// Takes its fields out of those that were sent, all of them, even if one is at fault.
-    fn from_fields(fields: &mut Fields<'_>) -> Result<Self, AtFault>;
-}
 
 /// What is wrong with a field, a query parameter or a header.
 #[derive(Debug, Clone, Serialize)]

@@ -8,8 +8,10 @@ mod fields;
 mod function;
 mod http;
 mod log;
+mod request;
 
 pub use context::Context;
 pub use error::ApiError;
-pub use fields::{AtFault, Fault, Field, Fields, FromFields, Value};
+pub use fields::{AtFault, Fault, Field, Fields, Value};
 pub use http::{Response, json, run};
+pub use request::FromFields;

@@ -14,7 +14,7 @@ async fn main() -> ExitCode {
 
 request! {
     /// A page of the list of all users.
-    struct GetUsers {
+    struct GetUsers from fields {
         /// How many users at the most.
         limit: PageLimit = Bounded::constant::<100>(),
         /// The name after which the page begins, whether or not it is a user's.

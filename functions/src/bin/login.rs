@@ -15,7 +15,7 @@ async fn main() -> ExitCode {
 
 request! {
     /// A user who wants a session.
-    struct Login {
+    struct Login from fields {
         /// The name, in any case.
         username: Username,
         /// The password.

@@ -14,7 +14,7 @@ async fn main() -> ExitCode {
 
 request! {
     /// The end of one session or of all.
-    struct Logout {
+    struct Logout from fields {
         /// The caller.
         username: Username,
         /// Whether to end all sessions of the user, instead of this one.
