@@ -5,12 +5,12 @@ use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use lambda_runtime::{LambdaEvent, service_fn};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use crate::log;
+use crate::function::{Event, Function, Interrupted};
+use crate::log::Line;
 
 /// What is kept of Lambda's time for the answer: CloudFormation waits for one up to an hour.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
@@ -47,32 +47,57 @@ where
     T: Display,
     E: Display,
 {
-    log::init();
-    let serve = async |event: LambdaEvent<Request>| {
-        let request = event.payload;
+    let function = Function::start(operation);
+    let serve = async |event: Event| {
+        let request: Request = serde_json::from_str(event.payload.get())?;
         let time = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
         let time = time.saturating_sub(ANSWER_TIME);
-        let result = match request.request_type {
-            RequestType::Delete => Ok("nothing to undo".to_owned()),
-            RequestType::Create | RequestType::Update => match timeout(time, work(time / 2)).await {
-                Ok(Ok(report)) => Ok(report.to_string()),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(format!("not done within {} s", time.as_secs())),
-            },
+        let work = async {
+            match request.request_type {
+                RequestType::Delete => Ok(Done("nothing to undo".into())),
+                RequestType::Create | RequestType::Update => match work(time / 2).await {
+                    Ok(report) => Ok(Done(report.to_string())),
+                    Err(error) => Err(Failed(error.to_string())),
+                },
+            }
         };
-        match &result {
-            Ok(report) => tracing::info!(operation, outcome = "SUCCESS", report, "{operation} SUCCESS"),
-            Err(reason) => tracing::error!(operation, outcome = "FAILED", reason, "{operation} FAILED"),
-        }
+        let result = function.attempt(&event.context.request_id, time, work).await;
         answer(&request, &result).await
     };
-    log::exit_code(operation, lambda_runtime::run(service_fn(serve)).await)
+    function.serve(serve).await
+}
+
+/// What was done.
+struct Done(String);
+
+/// Why it was not done.
+struct Failed(String);
+
+impl From<Interrupted> for Failed {
+    fn from(interrupted: Interrupted) -> Self {
+        Self(match interrupted {
+            Interrupted::Deadline => "not done in time".into(),
+            Interrupted::Panic => "a panic; the log says where".into(),
+        })
+    }
+}
+
+impl From<&Done> for Line {
+    fn from(Done(report): &Done) -> Self {
+        Self { outcome: "SUCCESS", status: None, report: Some(report.clone()), cause: None }
+    }
+}
+
+impl From<&Failed> for Line {
+    fn from(Failed(reason): &Failed) -> Self {
+        Self { outcome: "FAILED", status: None, report: None, cause: Some(reason.clone()) }
+    }
 }
 
 /// Sends the answer, again where the URL can't be reached. Where it never can, the invocation fails, and Lambda
 /// makes it anew.
-async fn answer(request: &Request, result: &Result<String, String>) -> Result<(), lambda_runtime::Error> {
-    let reason = result.as_ref().unwrap_or_else(|reason| reason);
+async fn answer(request: &Request, result: &Result<Done, Failed>) -> Result<(), lambda_runtime::Error> {
+    let (Ok(Done(reason)) | Err(Failed(reason))) = result;
     let id = request.physical_resource_id.as_ref().unwrap_or(&request.logical_resource_id);
     let body = json!({
         "Status": if result.is_ok() { "SUCCESS" } else { "FAILED" },

@@ -2,14 +2,17 @@
 
 use std::error::Error as _;
 
-use http::StatusCode;
+use lambda_http::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use lambda_http::http::{HeaderName, HeaderValue, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use shared::Error;
 
+use crate::context::MAX_BODY;
 use crate::fields::Fault;
-use crate::request::MAX_BODY;
-use crate::response::Response;
+use crate::function::Interrupted;
+use crate::http::{Response, response};
+use crate::log::Line;
 
 /// How long a client is asked to wait when the database is away, in seconds.
 const RETRY_AFTER_UNAVAILABLE: u32 = 2;
@@ -17,24 +20,33 @@ const RETRY_AFTER_UNAVAILABLE: u32 = 2;
 /// Why a request is not answered with success. `Display` is the `detail` of the problem document.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// No session token, or none that could be one.
+    /// An event that API Gateway can't have sent.
+    #[error("The request can't be read.")]
+    UnreadableEvent,
+    /// No session token.
     #[error("Send the token that Login answered in the header `Authorization: Bearer <token>`.")]
     NoToken,
-    /// The body is not declared to be JSON in UTF-8.
+    /// A session token that can be none.
+    #[error("Send the token as Login answered it in the header `Authorization: Bearer <token>`.")]
+    MalformedToken,
+    /// The body is not declared to be JSON.
     #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]
     UnsupportedMediaType,
+    /// The body is declared to be compressed.
+    #[error("Send the body as it is, without the header `Content-Encoding`.")]
+    UnsupportedEncoding,
     /// The body is larger than any valid one can be.
     #[error("The body has more than {MAX_BODY} bytes; send a smaller one.")]
     BodyTooLarge,
-    /// The body is not JSON.
+    /// The body is not JSON in UTF-8.
     #[error("The body is not JSON: {0}.")]
     InvalidJson(String),
     /// The body is JSON, but no object.
     #[error("The body must be a JSON object.")]
     NoObject,
-    /// Fields, parameters or headers are at fault: at least one.
-    #[error("{}", summary(.0))]
-    Fields(Vec<Fault>),
+    /// Fields, parameters or headers are at fault: the first, and the others.
+    #[error("{}", summary(.0, .1))]
+    Fields(Fault, Vec<Fault>),
     /// The operation itself was refused.
     #[error(transparent)]
     Refused(#[from] Error),
@@ -46,107 +58,133 @@ pub enum ApiError {
     Bug(&'static str),
 }
 
-fn summary(faults: &[Fault]) -> String {
-    let first = &faults[0];
-    match faults.len() - 1 {
+fn summary(first: &Fault, others: &[Fault]) -> String {
+    match others.len() {
         0 => format!("`{}` {}.", first.field, first.detail),
         others => format!("`{}` {}; see `errors` for {others} more.", first.field, first.detail),
     }
 }
 
-impl ApiError {
-    /// The status and the `code` of the problem document.
-    fn kind(&self) -> (StatusCode, &'static str) {
-        match self {
-            Self::InvalidJson(_) => (StatusCode::BAD_REQUEST, "INVALID_JSON"),
-            Self::NoObject => (StatusCode::BAD_REQUEST, "WRONG_TYPE"),
-            Self::Fields(faults) => (StatusCode::BAD_REQUEST, faults[0].code),
-            Self::NoToken | Self::Refused(Error::InvalidToken) => (StatusCode::UNAUTHORIZED, "INVALID_TOKEN"),
-            Self::Refused(Error::InvalidCredentials) => (StatusCode::UNAUTHORIZED, "INVALID_CREDENTIALS"),
-            Self::Refused(Error::Forbidden { .. }) => (StatusCode::FORBIDDEN, "FORBIDDEN"),
-            Self::Refused(Error::UnknownReceiver) => (StatusCode::NOT_FOUND, "UNKNOWN_RECEIVER"),
-            Self::Refused(Error::UsernameTaken) => (StatusCode::CONFLICT, "USERNAME_TAKEN"),
-            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE"),
-            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
-            Self::Refused(Error::KeyReused) => (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED"),
-            Self::Refused(Error::TooManyAttempts { .. }) => {
-                (StatusCode::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS")
-            }
-            Self::Refused(Error::Unexpected(_)) | Self::Bug(_) => {
-                (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL")
-            }
-            Self::Refused(Error::Unavailable(_)) | Self::Timeout => {
-                (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE")
-            }
+impl From<Interrupted> for ApiError {
+    fn from(interrupted: Interrupted) -> Self {
+        match interrupted {
+            Interrupted::Deadline => Self::Timeout,
+            Interrupted::Panic => Self::Bug("a panic"),
         }
     }
+}
 
-    /// The HTTP status.
-    pub(crate) fn status(&self) -> StatusCode {
-        self.kind().0
-    }
-
+/// What the client is told of an error, beside the text.
+struct Told {
+    status: StatusCode,
     /// The stable name of the problem, for programs.
-    pub(crate) fn code(&self) -> &'static str {
-        self.kind().1
-    }
-
-    /// What is to be known of trouble on our side; for the log only.
-    pub(crate) fn cause(&self) -> Option<String> {
-        match self {
-            Self::Refused(error @ (Error::Unavailable(_) | Error::Unexpected(_))) => {
-                error.source().map(ToString::to_string)
-            }
-            Self::Timeout => Some("the request's deadline".into()),
-            Self::Bug(what) => Some((*what).into()),
-            _ => None,
-        }
-    }
-
+    code: &'static str,
     /// The fields, parameters and headers at fault.
-    fn faults(&self) -> Vec<Fault> {
-        let (field, detail) = match self {
-            Self::Fields(faults) => return faults.clone(),
-            Self::NoToken => ("Authorization", "must be `Bearer` and the token"),
-            Self::Refused(Error::InvalidToken) => ("Authorization", "carries a token of no live session"),
-            Self::UnsupportedMediaType => ("Content-Type", "must be application/json"),
-            Self::Refused(Error::Forbidden { field }) => (field.as_str(), "is not the caller's name"),
-            Self::Refused(Error::UnknownReceiver) => ("receiver", "is not the name of a user"),
-            Self::Refused(Error::UsernameTaken) => ("username", "is taken"),
-            Self::Refused(Error::KeyReused) => ("Idempotency-Key", "was used for another message"),
-            _ => return Vec::new(),
-        };
-        vec![Fault { code: self.code(), field: field.into(), detail: detail.into() }]
+    faults: Vec<Fault>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Told {
+    fn new(status: StatusCode, code: &'static str) -> Self {
+        Self { status, code, faults: Vec::new(), header: None }
     }
 
-    fn retry_after(&self) -> Option<u32> {
+    fn field(mut self, field: &str, detail: &'static str) -> Self {
+        self.faults.push(Fault { code: self.code, field: field.into(), detail: detail.into() });
+        self
+    }
+
+    fn header(self, name: HeaderName, value: impl Into<HeaderValue>) -> Self {
+        Self { header: Some((name, value.into())), ..self }
+    }
+}
+
+/// What challenges a client without a token, and one whose token is no good (RFC 6750, section 3).
+const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
+const INVALID_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+
+impl ApiError {
+    /// The table of all errors.
+    fn told(&self) -> Told {
+        use StatusCode as S;
+        let told = Told::new;
         match self {
-            Self::Refused(Error::TooManyAttempts { wait_seconds }) => Some(*wait_seconds),
-            _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_AFTER_UNAVAILABLE),
-            _ => None,
+            Self::UnreadableEvent | Self::InvalidJson(_) => told(S::BAD_REQUEST, "INVALID_JSON"),
+            Self::NoObject => told(S::BAD_REQUEST, "WRONG_TYPE"),
+            Self::Fields(first, others) => Told {
+                faults: [std::slice::from_ref(first), others].concat(),
+                ..told(S::BAD_REQUEST, first.code)
+            },
+            Self::NoToken => told(S::UNAUTHORIZED, "INVALID_TOKEN")
+                .field("Authorization", "must be `Bearer` and the token")
+                .header(WWW_AUTHENTICATE, CHALLENGE),
+            Self::MalformedToken => told(S::UNAUTHORIZED, "INVALID_TOKEN")
+                .field("Authorization", "carries no token: one has 43 characters of base64url")
+                .header(WWW_AUTHENTICATE, INVALID_TOKEN),
+            Self::Refused(Error::InvalidToken) => told(S::UNAUTHORIZED, "INVALID_TOKEN")
+                .field("Authorization", "carries a token of no live session")
+                .header(WWW_AUTHENTICATE, INVALID_TOKEN),
+            // The session of who mistypes a current password is good.
+            Self::Refused(Error::InvalidCredentials) => {
+                told(S::UNAUTHORIZED, "INVALID_CREDENTIALS").header(WWW_AUTHENTICATE, CHALLENGE)
+            }
+            Self::Refused(Error::Forbidden { field }) => {
+                told(S::FORBIDDEN, "FORBIDDEN").field(field, "is not the caller's name")
+            }
+            Self::Refused(Error::UnknownReceiver) => {
+                told(S::NOT_FOUND, "UNKNOWN_RECEIVER").field("receiver", "is not the name of a user")
+            }
+            Self::Refused(Error::UsernameTaken) => {
+                told(S::CONFLICT, "USERNAME_TAKEN").field("username", "is taken")
+            }
+            Self::BodyTooLarge => told(S::PAYLOAD_TOO_LARGE, "BODY_TOO_LARGE"),
+            Self::UnsupportedMediaType => told(S::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
+                .field("Content-Type", "must be application/json"),
+            Self::UnsupportedEncoding => told(S::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
+                .field("Content-Encoding", "must be missing, or `identity`"),
+            Self::Refused(Error::KeyReused) => told(S::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED")
+                .field("Idempotency-Key", "was used for another message"),
+            Self::Refused(Error::TooManyAttempts { wait_seconds }) => {
+                told(S::TOO_MANY_REQUESTS, "TOO_MANY_ATTEMPTS").header(RETRY_AFTER, *wait_seconds)
+            }
+            Self::Refused(Error::Unexpected(_)) | Self::Bug(_) => told(S::INTERNAL_SERVER_ERROR, "INTERNAL"),
+            Self::Refused(Error::Unavailable(_)) | Self::Timeout => {
+                told(S::SERVICE_UNAVAILABLE, "UNAVAILABLE").header(RETRY_AFTER, RETRY_AFTER_UNAVAILABLE)
+            }
         }
     }
 
     /// The problem document.
     pub(crate) fn to_response(&self, request_id: &str) -> Response {
-        let status = self.status();
+        let Told { status, code, faults, header } = self.told();
         let problem = Problem {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or_default(),
             status: status.as_u16(),
-            code: self.code(),
+            code,
             detail: self.to_string(),
             instance: format!("urn:request:{}", utf8_percent_encode(request_id, UNRESERVED)),
-            errors: self.faults(),
+            errors: faults,
         };
-        let mut response = Response::new(status, "application/problem+json", &problem);
-        if let Some(seconds) = self.retry_after() {
-            response = response.header("Retry-After", seconds.to_string());
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            response = response.header("WWW-Authenticate", "Bearer");
-        }
+        let mut response = response(status, "application/problem+json", &problem);
+        response.headers_mut().extend(header);
         response
+    }
+}
+
+impl From<&ApiError> for Line {
+    fn from(error: &ApiError) -> Self {
+        let cause = match error {
+            ApiError::Refused(refusal @ (Error::Unavailable(_) | Error::Unexpected(_))) => {
+                refusal.source().map(ToString::to_string)
+            }
+            ApiError::Timeout => Some("the request's deadline".into()),
+            ApiError::UnreadableEvent => Some("an event that is none of API Gateway's".into()),
+            ApiError::Bug(what) => Some((*what).into()),
+            _ => None,
+        };
+        let Told { status, code, .. } = error.told();
+        Self { outcome: code, status: Some(status.as_u16()), report: None, cause }
     }
 }
 

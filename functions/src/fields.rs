@@ -1,24 +1,24 @@
 //! The fields of a request: parsed into their types, with everything at fault told at once.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
+use lambda_http::http::HeaderMap;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use shared::Bounded;
 use shared::message::{IdempotencyKey, Text};
 use shared::password::Password;
-use shared::session::Scope;
 use shared::user::Username;
-use shared::{Bounded, Invalid};
 
 use crate::ApiError;
-use crate::request::Headers;
+use crate::request::FromFields;
 
-/// More faults than this are not listed.
-const MAX_FAULTS: usize = 20;
+/// More unknown fields than this are not listed.
+const MAX_UNKNOWN: usize = 20;
 
 /// What is wrong with a field, a query parameter or a header.
 #[derive(Debug, Clone, Serialize)]
@@ -29,8 +29,12 @@ pub struct Fault {
     pub(crate) detail: Cow<'static, str>,
 }
 
+/// In the place of a value that can't be had. Its [`Fault`] is noted among those of the request.
+#[derive(Debug, Clone, Copy)]
+pub struct AtFault(());
+
 /// What a field can be read as.
-pub trait Value: FromStr<Err = Invalid> {
+pub trait Value: FromStr<Err: Display> {
     /// Its type in JSON, with an article. In a query string or a header everything is text.
     const JSON_TYPE: &'static str = "a string";
 }
@@ -44,8 +48,26 @@ impl<const MIN: i64, const MAX: i64> Value for Bounded<MIN, MAX> {
     const JSON_TYPE: &'static str = "a number";
 }
 
-impl Value for Scope {
+impl Value for bool {
     const JSON_TYPE: &'static str = "a boolean";
+}
+
+/// A [`Value`] that is required, or an `Option` of one.
+pub trait Field: Sized {
+    /// Takes the field `name` out of `fields`.
+    fn read(fields: &mut Fields<'_>, name: &'static str) -> Result<Self, AtFault>;
+}
+
+impl<T: Value> Field for T {
+    fn read(fields: &mut Fields<'_>, name: &'static str) -> Result<Self, AtFault> {
+        fields.required(name)
+    }
+}
+
+impl<T: Value> Field for Option<T> {
+    fn read(fields: &mut Fields<'_>, name: &'static str) -> Result<Self, AtFault> {
+        fields.optional(name)
+    }
 }
 
 /// The fields of one request, each taken out by its name; what is left over in the end is unknown.
@@ -53,16 +75,16 @@ pub struct Fields<'a> {
     entries: Vec<Entry<'a>>,
     /// Query parameters of a request whose fields are in its body: none is known.
     strays: Vec<Entry<'a>>,
-    headers: &'a Headers,
+    headers: &'a HeaderMap,
     faults: Vec<Fault>,
 }
 
 struct Entry<'a> {
     name: Cow<'a, str>,
-    value: RawText<'a>,
+    value: Raw<'a>,
 }
 
-enum RawText<'a> {
+enum Raw<'a> {
     Json(&'a RawValue),
     /// Percent-encoded (RFC 3986, section 2.1): `+` is a plus sign.
     Parameter(&'a str),
@@ -70,7 +92,7 @@ enum RawText<'a> {
 
 impl<'a> Fields<'a> {
     /// The members of the JSON object `body`.
-    pub(crate) fn of_body(body: &'a [u8], query: &'a str, headers: &'a Headers) -> Result<Self, ApiError> {
+    pub(crate) fn of_body(body: &'a [u8], query: &'a str, headers: &'a HeaderMap) -> Result<Self, ApiError> {
         let body = str::from_utf8(body).map_err(|error| ApiError::InvalidJson(error.to_string()))?;
         let Members(entries) = serde_json::from_str(body).map_err(|error| {
             // An error about the data would quote it; the syntax may be at fault further on.
@@ -84,78 +106,76 @@ impl<'a> Fields<'a> {
     }
 
     /// The parameters of the query string.
-    pub(crate) fn of_query(query: &'a str, headers: &'a Headers) -> Self {
+    pub(crate) fn of_query(query: &'a str, headers: &'a HeaderMap) -> Self {
         Self { entries: parameters(query), strays: Vec::new(), headers, faults: Vec::new() }
     }
 
-    /// What `read` makes of the fields, unless any is at fault.
-    pub(crate) fn read<T>(mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Result<T, ApiError> {
-        let value = read(&mut self);
-        let rest = self.entries.iter().chain(&self.strays).map(Entry::unknown);
-        self.faults.extend(rest.take(MAX_FAULTS));
-        match value {
-            Some(value) if self.faults.is_empty() => Ok(value),
-            _ => Err(ApiError::Fields(self.faults)),
+    /// The request that the fields make, unless any is at fault.
+    pub(crate) fn read<T: FromFields>(mut self) -> Result<T, ApiError> {
+        let request = T::from_fields(&mut self);
+        let unknown = self.entries.iter().chain(&self.strays).map(Entry::unknown);
+        let mut faults = self.faults.into_iter().chain(unknown.take(MAX_UNKNOWN));
+        match (request, faults.next()) {
+            (Ok(request), None) => Ok(request),
+            (_, Some(first)) => Err(ApiError::Fields(first, faults.collect())),
+            (Err(AtFault(())), None) => Err(ApiError::Bug("a field is at fault without a reason")),
         }
     }
 
-    /// The field `name`; `None` where it is missing or at fault.
-    pub fn required<T: Value>(&mut self, name: &'static str) -> Option<T> {
+    /// The field `name`.
+    pub fn required<T: Value>(&mut self, name: &'static str) -> Result<T, AtFault> {
         match self.optional(name)? {
-            Some(value) => Some(value),
-            None => self.fault("MISSING_FIELD", name, "is missing"),
+            Some(value) => Ok(value),
+            None => Err(self.fault("MISSING_FIELD", name, "is missing")),
         }
     }
 
-    /// The field `name`, `Some(None)` where it is not there; `None` where it is at fault.
-    pub fn optional<T: Value>(&mut self, name: &'static str) -> Option<Option<T>> {
+    /// The field `name`, if it is there.
+    pub fn optional<T: Value>(&mut self, name: &'static str) -> Result<Option<T>, AtFault> {
         let mut found = self.entries.extract_if(.., |entry| entry.name == name);
         let Some(entry) = found.next() else {
-            return Some(None);
+            return Ok(None);
         };
         if found.count() > 0 {
-            return self.fault("DUPLICATE_FIELD", name, "is there more than once");
+            return Err(self.fault("DUPLICATE_FIELD", name, "is there more than once"));
         }
-        match entry.value.read() {
-            Ok(value) => Some(Some(value)),
-            Err((code, detail)) => self.fault(code, name, detail),
-        }
+        entry.value.read().map(Some).map_err(|(code, detail)| self.fault(code, name, detail))
     }
 
-    /// The header `name`, `Some(None)` where it is not there; `None` where it is at fault.
-    pub fn header<T: Value>(&mut self, name: &'static str) -> Option<Option<T>> {
-        let Some(value) = self.headers.get(name) else {
-            return Some(None);
-        };
-        match value.parse() {
-            Ok(value) => Some(Some(value)),
-            Err(Invalid(detail)) => self.fault("INVALID_FIELD", name, detail),
-        }
+    /// The header `name`, if it is there.
+    pub fn header<T: Value>(&mut self, name: &'static str) -> Result<Option<T>, AtFault> {
+        let value = header(self.headers, name).map(|value| value.parse::<T>()).transpose();
+        value.map_err(|error| self.fault("INVALID_FIELD", name, error.to_string()))
     }
 
-    /// Notes that `field` is at fault; always `None`.
-    pub fn fault<T>(
+    /// Notes that `field` is at fault.
+    pub fn fault(
         &mut self,
         code: &'static str,
         field: &str,
         detail: impl Into<Cow<'static, str>>,
-    ) -> Option<T> {
+    ) -> AtFault {
         self.faults.push(Fault { code, field: field.into(), detail: detail.into() });
-        None
+        AtFault(())
     }
+}
+
+/// The value of a header. What is no text holds characters that no reader takes.
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
 }
 
 impl Entry<'_> {
     fn unknown(&self) -> Fault {
         let (code, detail) = match self.value {
-            RawText::Json(_) => ("UNKNOWN_FIELD", "is not a field of this request"),
-            RawText::Parameter(_) => ("UNKNOWN_PARAMETER", "is not a query parameter of this request"),
+            Raw::Json(_) => ("UNKNOWN_FIELD", "is not a field of this request"),
+            Raw::Parameter(_) => ("UNKNOWN_PARAMETER", "is not a query parameter of this request"),
         };
         Fault { code, field: self.name.to_string(), detail: detail.into() }
     }
 }
 
-impl RawText<'_> {
+impl Raw<'_> {
     /// The value, or the code and detail of what is wrong with it.
     fn read<T: Value>(&self) -> Result<T, (&'static str, Cow<'static, str>)> {
         let invalid = |detail: Cow<'static, str>| ("INVALID_FIELD", detail);
@@ -173,7 +193,7 @@ impl RawText<'_> {
                 .map_err(|_| invalid("holds half of a surrogate pair, which is no character".into()))?,
             Self::Json(raw) => Cow::Borrowed(raw.get()),
         };
-        text.parse().map_err(|Invalid(detail)| invalid(detail))
+        text.parse().map_err(|error: T::Err| invalid(error.to_string().into()))
     }
 }
 
@@ -193,7 +213,7 @@ fn parameters(query: &str) -> Vec<Entry<'_>> {
     pairs
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            Entry { name: percent_decode_str(name).decode_utf8_lossy(), value: RawText::Parameter(value) }
+            Entry { name: percent_decode_str(name).decode_utf8_lossy(), value: Raw::Parameter(value) }
         })
         .collect()
 }
@@ -215,7 +235,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
                 while let Some((name, value)) = map.next_entry::<String, _>()? {
-                    members.push(Entry { name: name.into(), value: RawText::Json(value) });
+                    members.push(Entry { name: name.into(), value: Raw::Json(value) });
                 }
                 Ok(Members(members))
             }

@@ -1,13 +1,10 @@
 //! One JSON object a line on standard output; never a password, a token or a message's text.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-
-use crate::{ApiError, Response};
 
 /// Installs the subscriber, and has panics logged as JSON too: with their place in the code, but not their
 /// message, which may quote anything.
@@ -28,48 +25,38 @@ pub(crate) fn init() {
     }));
 }
 
-/// The line of one request. Failures are logged here and nowhere else.
-pub(crate) fn request(operation: &str, id: &str, result: &Result<Response, ApiError>, took: Duration) {
-    let duration_ms = (took.as_secs_f64() * 1_000_000.0).round() / 1_000.0;
-    match result {
-        Ok(response) => {
-            let status = response.status_code;
-            tracing::info!(operation, outcome = "OK", status, duration_ms, request_id = id, "{operation} OK");
-        }
-        Err(error) => {
-            let (status, outcome) = (error.status().as_u16(), error.code());
-            match error.cause() {
-                None => tracing::info!(
+/// What the log tells of one event. Failures are logged here and nowhere else.
+pub(crate) struct Line {
+    /// The code of the outcome, for whoever counts.
+    pub(crate) outcome: &'static str,
+    /// The HTTP status, if the answer has one.
+    pub(crate) status: Option<u16>,
+    /// What was done, if the answer does not tell it.
+    pub(crate) report: Option<String>,
+    /// What is to be known of trouble on our side. It makes the line an error.
+    pub(crate) cause: Option<String>,
+}
+
+impl Line {
+    /// Writes the line.
+    pub(crate) fn write(self, operation: &str, request_id: &str, took: Duration) {
+        let Self { outcome, status, report, cause } = self;
+        let duration_ms = (took.as_secs_f64() * 1_000_000.0).round() / 1_000.0;
+        // The level of a line is fixed when the code is compiled.
+        macro_rules! write {
+            ($level:ident) => {
+                tracing::$level!(
                     operation,
                     outcome,
                     status,
+                    report,
+                    cause,
                     duration_ms,
-                    request_id = id,
+                    request_id,
                     "{operation} {outcome}"
-                ),
-                Some(cause) => {
-                    tracing::error!(
-                        operation,
-                        outcome,
-                        status,
-                        duration_ms,
-                        cause,
-                        request_id = id,
-                        "{operation} {outcome}"
-                    );
-                }
-            }
+                )
+            };
         }
-    }
-}
-
-/// What a process ends with once its runtime API is gone.
-pub(crate) fn exit_code(operation: &str, result: Result<(), lambda_runtime::Error>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(operation, %error, "{operation} has lost its runtime API");
-            ExitCode::FAILURE
-        }
+        if cause.is_some() { write!(error) } else { write!(info) }
     }
 }

@@ -1,15 +1,14 @@
 //! Sessions: Login and Logout.
 
 use std::net::IpAddr;
-use std::str::FromStr;
 
 use sqlx::Row;
 
+use crate::Error;
 use crate::database::Database;
 use crate::password::PasswordHash;
 use crate::token::Token;
 use crate::user::{User, Username};
-use crate::{Error, Invalid};
 
 /// The statement of [`begin_login`].
 pub const BEGIN_LOGIN: &str = "CALL begin_login(?, ?)";
@@ -91,19 +90,6 @@ pub enum Scope {
     This,
     /// Every session of the user, on all devices.
     Everywhere,
-}
-
-impl FromStr for Scope {
-    type Err = Invalid;
-
-    /// Reads the field `everywhere`.
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "true" => Ok(Self::Everywhere),
-            "false" => Ok(Self::This),
-            _ => Err("must be true or false".into()),
-        }
-    }
 }
 
 /// Ends the session that `token` opens, or all of its user's, and returns the user.

@@ -76,7 +76,7 @@ impl Target {
         match &self.iam {
             None => self.options.connect().await,
             Some(iam) => {
-                let token = iam.token(&self.options, SystemTime::now());
+                let token = iam.token(&self.options, SystemTime::now()).await;
                 self.options.clone().password(&token).connect().await
             }
         }

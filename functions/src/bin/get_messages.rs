@@ -2,34 +2,44 @@
 
 use std::process::ExitCode;
 
-use functions::{ApiError, Request, Response, json};
-use http::StatusCode;
+use functions::{ApiError, AtFault, Context, Fields, Response, json, request};
+use lambda_http::http::StatusCode;
 use shared::Bounded;
-use shared::database::Database;
-use shared::message::{self, Cursor, GET_MESSAGES};
+use shared::message::{self, Cursor, GET_MESSAGES, PageLimit};
+use shared::user::Username;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     functions::run("get_messages", &[GET_MESSAGES], handle).await
 }
 
-async fn handle(request: &Request, database: &Database) -> Result<Response, ApiError> {
-    let token = request.token()?;
-    let (sender, receiver, limit, cursor) = request.body(|fields| {
-        let (sender, receiver) = (fields.required("sender"), fields.required("receiver"));
-        let (limit, before, after) =
-            (fields.optional("limit"), fields.optional("before"), fields.optional("after"));
-        let cursor = match (before?, after?) {
-            (None, None) => Cursor::Newest,
-            (Some(id), None) => Cursor::Before(id),
-            (None, Some(id)) => Cursor::After(id),
-            (Some(_), Some(_)) => {
-                return fields.fault("INVALID_FIELD", "after", "can't go together with `before`");
-            }
-        };
-        Some((sender?, receiver?, limit?, cursor))
-    })?;
-    let limit = limit.unwrap_or(Bounded::constant::<50>());
-    let page = message::get_messages(database, &token, &sender, &receiver, limit, cursor).await?;
+request! {
+    /// A page of a conversation.
+    struct GetMessages from fields {
+        /// One of the two users.
+        sender: Username,
+        /// The other. One of them is the caller.
+        receiver: Username,
+        /// How many messages at the most.
+        limit: PageLimit = Bounded::constant::<50>(),
+        /// Those just `before` an id, or just `after` one; the newest without either.
+        cursor: Cursor as { before_or_after(fields) },
+    }
+}
+
+async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
+    let token = context.token()?;
+    let GetMessages { sender, receiver, limit, cursor } = context.body()?;
+    let page = message::get_messages(context.database, &token, &sender, &receiver, limit, cursor).await?;
     Ok(json(StatusCode::OK, &page))
+}
+
+fn before_or_after(fields: &mut Fields<'_>) -> Result<Cursor, AtFault> {
+    let (before, after) = (fields.optional("before"), fields.optional("after"));
+    match (before?, after?) {
+        (None, None) => Ok(Cursor::Newest),
+        (Some(id), None) => Ok(Cursor::Before(id)),
+        (None, Some(id)) => Ok(Cursor::After(id)),
+        (Some(_), Some(_)) => Err(fields.fault("INVALID_FIELD", "after", "can't go together with `before`")),
+    }
 }

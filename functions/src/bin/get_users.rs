@@ -2,24 +2,29 @@
 
 use std::process::ExitCode;
 
-use functions::{ApiError, Request, Response, json};
-use http::StatusCode;
+use functions::{ApiError, Context, Response, json, request};
+use lambda_http::http::StatusCode;
 use shared::Bounded;
-use shared::database::Database;
-use shared::user::{self, GET_USERS, Username};
+use shared::user::{self, GET_USERS, PageLimit, Username};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     functions::run("get_users", &[GET_USERS], handle).await
 }
 
-async fn handle(request: &Request, database: &Database) -> Result<Response, ApiError> {
-    let token = request.token()?;
-    let (limit, after): (_, Option<Username>) = request.parameters(|parameters| {
-        let (limit, after) = (parameters.optional("limit"), parameters.optional("after"));
-        Some((limit?, after?))
-    })?;
-    let limit = limit.unwrap_or(Bounded::constant::<100>());
-    let page = user::get_users(database, &token, limit, after.as_ref()).await?;
+request! {
+    /// A page of the list of all users.
+    struct GetUsers from fields {
+        /// How many users at the most.
+        limit: PageLimit = Bounded::constant::<100>(),
+        /// The name after which the page begins, whether or not it is a user's.
+        after: Option<Username>,
+    }
+}
+
+async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
+    let token = context.token()?;
+    let GetUsers { limit, after } = context.parameters()?;
+    let page = user::get_users(context.database, &token, limit, after.as_ref()).await?;
     Ok(json(StatusCode::OK, &page))
 }

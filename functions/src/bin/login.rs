@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use functions::{ApiError, Request, Response, json};
-use http::StatusCode;
+use functions::{ApiError, Context, Response, json, request};
+use lambda_http::http::StatusCode;
 use serde::Serialize;
 use shared::Error;
-use shared::database::Database;
 use shared::password::{Hasher, Password};
 use shared::session::{self, BEGIN_LOGIN, FAIL_LOGIN, LOGIN};
 use shared::user::Username;
@@ -14,8 +13,18 @@ use shared::user::Username;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let hasher = Hasher::new();
-    let handle = async |request: &Request, database: &Database| handle(request, database, &hasher).await;
-    functions::run("login", &[BEGIN_LOGIN, FAIL_LOGIN, LOGIN], handle).await
+    functions::run("login", &[BEGIN_LOGIN, FAIL_LOGIN, LOGIN], async |context| handle(context, &hasher).await)
+        .await
+}
+
+request! {
+    /// A user who wants a session.
+    struct Login from fields {
+        /// The name, in any case.
+        username: Username,
+        /// The password.
+        password: Password,
+    }
 }
 
 #[derive(Serialize)]
@@ -25,12 +34,9 @@ struct LoggedIn {
     expires_at: String,
 }
 
-async fn handle(request: &Request, database: &Database, hasher: &Hasher) -> Result<Response, ApiError> {
-    let (username, password): (Username, Password) = request.body(|fields| {
-        let (username, password) = (fields.required("username"), fields.required("password"));
-        Some((username?, password?))
-    })?;
-    let source = request.source();
+async fn handle(context: &Context<'_>, hasher: &Hasher) -> Result<Response, ApiError> {
+    let Login { username, password } = context.body()?;
+    let (database, source) = (context.database, context.source());
     let hash = session::begin_login(database, &username, &source).await?;
     let Some(hash) = hasher.check(&password, hash) else {
         session::fail_login(database, &username, &source).await?;

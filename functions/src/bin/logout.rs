@@ -2,22 +2,30 @@
 
 use std::process::ExitCode;
 
-use functions::{ApiError, Request, Response, json};
-use http::StatusCode;
-use shared::database::Database;
+use functions::{ApiError, Context, Response, json, request};
+use lambda_http::http::StatusCode;
 use shared::session::{self, LOGOUT, Scope};
+use shared::user::Username;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     functions::run("logout", &[LOGOUT], handle).await
 }
 
-async fn handle(request: &Request, database: &Database) -> Result<Response, ApiError> {
-    let token = request.token()?;
-    let (username, scope) = request.body(|fields| {
-        let (username, everywhere) = (fields.required("username"), fields.optional("everywhere"));
-        Some((username?, everywhere?.unwrap_or(Scope::This)))
-    })?;
-    let user = session::logout(database, &token, &username, scope).await?;
+request! {
+    /// The end of one session or of all.
+    struct Logout from fields {
+        /// The caller.
+        username: Username,
+        /// Whether to end all sessions of the user, instead of this one.
+        everywhere: bool = false,
+    }
+}
+
+async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
+    let token = context.token()?;
+    let Logout { username, everywhere } = context.body()?;
+    let scope = if everywhere { Scope::Everywhere } else { Scope::This };
+    let user = session::logout(context.database, &token, &username, scope).await?;
     Ok(json(StatusCode::OK, &user))
 }

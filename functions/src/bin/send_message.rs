@@ -2,27 +2,40 @@
 
 use std::process::ExitCode;
 
-use functions::{ApiError, Request, Response, json};
-use http::StatusCode;
-use shared::database::Database;
-use shared::message::{self, IdempotencyKey, SEND_MESSAGE};
+use functions::{ApiError, Context, Response, json, request};
+use lambda_http::http::{HeaderValue, StatusCode};
+use shared::message::{self, IdempotencyKey, SEND_MESSAGE, Text};
+use shared::user::Username;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     functions::run("send_message", &[SEND_MESSAGE], handle).await
 }
 
-async fn handle(request: &Request, database: &Database) -> Result<Response, ApiError> {
-    let token = request.token()?;
-    let (sender, receiver, text, key) = request.body(|fields| {
-        let (sender, receiver) = (fields.required("sender"), fields.required("receiver"));
-        let (text, key) = (fields.required("message"), fields.header("Idempotency-Key"));
-        Some((sender?, receiver?, text?, key?))
-    })?;
+request! {
+    /// A message to be sent.
+    struct SendMessage from fields {
+        /// The caller.
+        sender: Username,
+        /// Who is to receive it.
+        receiver: Username,
+        /// Its text.
+        message: Text,
+        /// What makes two sends the same.
+        key: Option<IdempotencyKey> as { fields.header("Idempotency-Key") },
+    }
+}
+
+async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
+    let token = context.token()?;
+    let SendMessage { sender, receiver, message, key } = context.body()?;
     // A send without a key can be repeated inside its request only, which is nobody's business.
     let tell_replay = key.is_some();
     let key = key.unwrap_or_else(IdempotencyKey::random);
-    let sent = message::send_message(database, &token, &sender, &receiver, text, &key).await?;
-    let response = json(StatusCode::CREATED, &sent.message);
-    Ok(if sent.replayed && tell_replay { response.header("Idempotent-Replayed", "true") } else { response })
+    let sent = message::send_message(context.database, &token, &sender, &receiver, message, &key).await?;
+    let mut response = json(StatusCode::CREATED, &sent.message);
+    if sent.replayed && tell_replay {
+        response.headers_mut().insert("Idempotent-Replayed", HeaderValue::from_static("true"));
+    }
+    Ok(response)
 }

@@ -97,14 +97,14 @@ const HEADERS: [&str; 5] =
     ["cache-control", "content-type", "idempotent-replayed", "retry-after", "www-authenticate"];
 
 /// A service that is asked in alice's name. There is a user bob too.
-struct Target {
+struct Subject {
     service: Service,
     token: String,
     database: RefCell<OpenConnection>,
     answers: Cell<usize>,
 }
 
-impl Target {
+impl Subject {
     fn start() -> Self {
         let service = Service::start();
         let token = service.session("alice").token;
@@ -321,14 +321,14 @@ fn told(answer: &Answer) -> BTreeSet<&str> {
 
 #[test]
 fn a_body_is_refused_for_exactly_the_fields_at_fault_or_for_somebody_elses_name() {
-    let target = Target::start();
+    let subject = Subject::start();
     let requests = operations().prop_flat_map(|operation| (Just(operation), members(operation, json_values)));
     proptest!(|((operation, members) in requests)| {
         let fields: Vec<_> = members.iter().map(|(name, json)| format!("{}: {json}", json!(name))).collect();
         let body = format!("{{{}}}", fields.join(", "));
         let too_large = body.len() > 128 * 1024;
-        let call = target.call(operation).header("Content-Type", "application/json").raw(body);
-        let answer = target.ask(operation, &call.event());
+        let call = subject.call(operation).header("Content-Type", "application/json").raw(body);
+        let answer = subject.ask(operation, &call.event());
         let faults = at_fault(operation, &members, is_good_json);
         if too_large {
             prop_assert_eq!(answer.status, 413);
@@ -339,7 +339,7 @@ fn a_body_is_refused_for_exactly_the_fields_at_fault_or_for_somebody_elses_name(
             prop_assert_eq!(answer.status != 403, is_alices(operation, &members));
         }
     });
-    target.check_logs();
+    subject.check_logs();
 }
 
 /// Values as query strings write them: mostly such as belong into `field`.
@@ -368,16 +368,16 @@ fn is_good_parameter(name: &str, value: &str) -> bool {
 
 #[test]
 fn a_query_string_is_refused_for_exactly_the_parameters_at_fault() {
-    let target = Target::start();
+    let subject = Subject::start();
     proptest!(|(members in members(GET_USERS, query_values))| {
         let parameter = |(name, value): &Member| {
             format!("{}={value}", percent_encode(name.as_bytes(), NON_ALPHANUMERIC))
         };
         let query: Vec<_> = members.iter().map(parameter).collect();
-        let answer = target.ask(GET_USERS, &target.call(GET_USERS).query(&query.join("&")).event());
+        let answer = subject.ask(GET_USERS, &subject.call(GET_USERS).query(&query.join("&")).event());
         prop_assert_eq!(told(&answer), at_fault(GET_USERS, &members, is_good_parameter), "{}", answer.body);
     });
-    target.check_logs();
+    subject.check_logs();
 }
 
 /// Bytes, and a good body that was cut off, had some bytes replaced, or comes after much white space.
@@ -401,11 +401,11 @@ fn bodies(good: &'static str) -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn whatever_bytes_a_body_has_it_is_answered() {
-    let target = Target::start();
+    let subject = Subject::start();
     let requests =
         operations().prop_flat_map(|operation| (Just(operation), bodies(operation.good), 0..4, texts()));
     proptest!(|((operation, body, form, garbage) in requests)| {
-        let call = target.call(operation).header("Content-Type", "application/json");
+        let call = subject.call(operation).header("Content-Type", "application/json");
         let mut event = call.raw(body.clone()).event();
         if form == 0 {
             event["body"] = BASE64_STANDARD.encode(&body).into();
@@ -414,14 +414,14 @@ fn whatever_bytes_a_body_has_it_is_answered() {
             event["body"] = garbage.into();
             event["isBase64Encoded"] = true.into();
         }
-        target.ask(operation, &event);
+        subject.ask(operation, &event);
     });
-    target.check_logs();
+    subject.check_logs();
 }
 
 #[test]
 fn whatever_headers_a_request_has_it_is_answered() {
-    let target = Target::start();
+    let subject = Subject::start();
     let read =
         ["authorization", "content-type", "idempotency-key", "Authorization", "cookie", "x-forwarded-for"];
     let names = prop_oneof![4 => select(read.to_vec()).prop_map(Into::into), 1 => texts()];
@@ -436,7 +436,7 @@ fn whatever_headers_a_request_has_it_is_answered() {
         "canary,key",
         "canary key",
     ];
-    let bearer = format!("Bearer {}", target.token);
+    let bearer = format!("Bearer {}", subject.token);
     let values = prop_oneof![
         select(near.to_vec()).prop_map(Into::into),
         texts(),
@@ -445,14 +445,14 @@ fn whatever_headers_a_request_has_it_is_answered() {
     ];
     let requests = (prop_oneof![Just(GET_USERS), operations()], vec((names, values), 1..4));
     proptest!(|((operation, headers) in requests)| {
-        let call = target.call(operation).header("Content-Type", "application/json").raw(operation.good);
+        let call = subject.call(operation).header("Content-Type", "application/json").raw(operation.good);
         let mut event = call.event();
         for (name, value) in headers {
             event["headers"][name] = value.into();
         }
-        target.ask(operation, &event);
+        subject.ask(operation, &event);
     });
-    target.check_logs();
+    subject.check_logs();
 }
 
 /// A member of an event, below its parent, and its value, if it has one.
@@ -513,18 +513,18 @@ fn edits() -> impl Strategy<Value = Edit> {
 
 #[test]
 fn whatever_else_an_event_has_it_is_answered() {
-    let target = Target::start();
+    let subject = Subject::start();
     let requests = (prop_oneof![1 => Just(GET_USERS), 4 => operations()], vec(edits(), 1..4));
     proptest!(|((operation, edits) in requests)| {
-        let call = target.call(operation).header("Content-Type", "application/json").raw(operation.good);
-        target.ask(operation, &edited(call.event(), edits));
+        let call = subject.call(operation).header("Content-Type", "application/json").raw(operation.good);
+        subject.ask(operation, &edited(call.event(), edits));
     });
-    target.check_logs();
+    subject.check_logs();
 }
 
 #[test]
 fn after_an_event_that_makes_no_sense_the_function_goes_on() {
-    let target = Target::start();
+    let subject = Subject::start();
     let leaf = prop_oneof![Just(json!(null)), any::<bool>().prop_map_into(), any::<i64>().prop_map_into()];
     let leaf = prop_oneof![leaf, texts().prop_map_into()];
     let nonsense = leaf.prop_recursive(4, 16, 4, |inner| {
@@ -537,11 +537,11 @@ fn after_an_event_that_makes_no_sense_the_function_goes_on() {
         (edits(), nonsense.clone()).prop_map(|((parent, name, _), value)| (parent, name, Some(value)));
     let send_message = WITH_BODY[3];
     proptest!(|(edits in vec(edits, 1..3), nonsense in nonsense, whole: bool)| {
-        let good = target.call(send_message).header("Content-Type", "application/json").raw(send_message.good);
+        let good = subject.call(send_message).header("Content-Type", "application/json").raw(send_message.good);
         let event = if whole { nonsense } else { edited(good.event(), edits) };
-        let answer = target.ask_nonsense(send_message, &event);
-        prop_assert!(send_message.statuses.contains(&answer.status) || answer.code() == "INTERNAL");
-        prop_assert_eq!(target.ask(send_message, &good.event()).status, 201);
+        let answer = subject.ask_nonsense(send_message, &event);
+        prop_assert!(send_message.statuses.contains(&answer.status));
+        prop_assert_eq!(subject.ask(send_message, &good.event()).status, 201);
     });
-    target.check_logs();
+    subject.check_logs();
 }

@@ -81,9 +81,13 @@ fn an_event_that_can_not_be_read_is_logged_without_what_it_holds() {
     let service = Service::start();
     let mut event = service.get_users().token(UNKNOWN_TOKEN).event();
     event["headers"] = event["headers"]["authorization"].take();
-    assert_eq!(service.invoke("get_users", &event).unwrap().code(), "INTERNAL");
-    assert!(service.logs().contains("an event that is none of API Gateway's"));
-    assert!(!service.logs().contains(UNKNOWN_TOKEN), "{}", service.logs());
+    let answer = service.invoke("get_users", &event).unwrap();
+    assert_eq!((answer.status, answer.code()), (400, "INVALID_JSON"), "{}", answer.body);
+    let log = service.logs();
+    let line: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+    assert_eq!((&line["level"], &line["status"]), (&json!("ERROR"), &json!(400)), "{line}");
+    assert_eq!(line["cause"], "an event that is none of API Gateway's");
+    assert!(!log.contains(UNKNOWN_TOKEN), "{log}");
 }
 
 #[test]

@@ -19,8 +19,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use std::{env, fs, thread};
 
 /// A function, with one process or more: its execution environments.
 pub struct Function {
@@ -104,7 +104,7 @@ impl Function {
             }
         });
         let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        let log = anonymous_file().expect("a temporary file");
+        let log = tempfile::tempfile().expect("a temporary file");
         let function =
             Self { binary: binary.into(), variables, address, queue, environments: Mutex::default(), log };
         for _ in 0..environments {
@@ -260,14 +260,4 @@ impl Queue {
 fn call(path: &str) -> Option<(usize, &str)> {
     let (environment, path) = path.strip_prefix('/')?.split_once('/')?;
     Some((environment.parse().ok()?, path.strip_prefix("2018-06-01/runtime/invocation/")?))
-}
-
-/// A file without a name, which goes with its last handle.
-fn anonymous_file() -> io::Result<File> {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let name = format!("function-{}-{}.log", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-    let path = env::temp_dir().join(name);
-    let file = File::options().create_new(true).read(true).append(true).open(&path)?;
-    fs::remove_file(path)?;
-    Ok(file)
 }

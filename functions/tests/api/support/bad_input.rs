@@ -87,14 +87,9 @@ pub fn check<'a>(
 pub fn check_media_type_and_size<'a>(service: &'a Service, call: impl Fn() -> Call<'a>) {
     let before = service.database.contents();
     let too_large = "x".repeat(128 * 1024 + 1);
-    for content_type in [
-        "text/plain",
-        "application/json; charset=utf-16",
-        "application/jsonx",
-        "",
-        "application/json,application/json",
-        "application/json\0",
-    ] {
+    for content_type in
+        ["text/plain", "application/jsonx", "", "application/json,application/json", "application/json\0"]
+    {
         let answer = call().header("Content-Type", content_type).raw(too_large.as_str()).expect(415);
         assert_eq!(
             (answer.code(), answer.fields()),
@@ -109,9 +104,26 @@ pub fn check_media_type_and_size<'a>(service: &'a Service, call: impl Fn() -> Ca
     assert_eq!((answer.status, answer.code()), (413, "BODY_TOO_LARGE"));
     assert_eq!(sized(vec![0xff; 128 * 1024 + 1]).status, 413, "in base64 too");
     assert_eq!(sized(vec![b' '; 128 * 1024]).status, 400, "the limit itself is not too large");
-    for content_type in
-        ["APPLICATION/JSON", "application/json;charset=UTF-8", "application/json; charset=\"utf-8\""]
-    {
+    for encoding in ["gzip", "br", "identity, gzip", "", "identity\0"] {
+        let answer = call().header("Content-Encoding", encoding).json(json!({})).expect(415);
+        assert_eq!(
+            (answer.code(), answer.fields()),
+            ("UNSUPPORTED_MEDIA_TYPE", vec!["Content-Encoding"]),
+            "{encoding}"
+        );
+        assert!(answer.body["detail"].as_str().unwrap().contains("Content-Encoding"));
+    }
+    assert_eq!(
+        call().header("Content-Encoding", "Identity").json(json!({})).expect(400).code(),
+        "MISSING_FIELD"
+    );
+    for content_type in [
+        "APPLICATION/JSON",
+        "application/json;charset=UTF-8",
+        "application/json; charset=\"utf-8\"",
+        "application/json; charset=utf-16",
+        "application/json; any=\0 é",
+    ] {
         assert_eq!(call().header("Content-Type", content_type).raw("{}").expect(400).code(), "MISSING_FIELD");
     }
     assert_eq!(service.database.contents(), before, "nothing is written");
@@ -129,12 +141,14 @@ pub fn check_session<'a>(call: impl Fn() -> Call<'a>) {
         ("", "empty"),
         ("Bearer", "no token"),
         ("Bearer ", "empty token"),
+        ("Bearer   ", "spaces only"),
+        ("Bearer\tAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "a tab"),
         ("Basic YWxpY2U6c2VjcmV0", "other scheme"),
         (UNKNOWN_TOKEN, "no scheme"),
         ("Bearer AAAA", "too short"),
         ("Bearer AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "padded"),
         ("Bearer AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB", "no base64url of 32 bytes"),
-        ("Bearer  AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "two spaces"),
+        ("Bearer  AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "two spaces, unknown"),
         ("Bearer ééééééééééééééééééééé", "not ASCII"),
         ("Bearer \r\n\0", "control characters"),
     ] {

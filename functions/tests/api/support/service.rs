@@ -189,9 +189,7 @@ impl<'a> Call<'a> {
 
     /// Sends the request; fails unless it is answered with `status`.
     pub fn expect(self, status: u16) -> Answer {
-        let answer = self.send();
-        assert_eq!(answer.status, status, "{}", answer.body);
-        answer
+        self.send().expect(status)
     }
 
     /// Sends the request.
@@ -287,13 +285,14 @@ impl Answer {
         if status < 400 {
             assert_eq!(answer.header("content-type"), Some("application/json"));
         } else {
-            answer.check_problem(event["requestContext"]["requestId"].as_str());
+            answer.check_problem(event);
         }
         answer
     }
 
-    fn check_problem(&self, request_id: Option<&str>) {
+    fn check_problem(&self, event: &Value) {
         let body = &self.body;
+        let request_id = event["requestContext"]["requestId"].as_str();
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{body}");
         assert_eq!(body["type"], "about:blank");
         assert_eq!(body["status"], self.status);
@@ -304,11 +303,23 @@ impl Answer {
         );
         let named = percent_decode_str(instance).decode_utf8().unwrap();
         // The id of an event that makes no sense is not found.
-        assert!(self.code() == "INTERNAL" || request_id.is_none_or(|id| id == named), "{body}");
+        let is_unreadable = body["detail"] == "The request can't be read.";
+        assert!(is_unreadable || request_id.is_none_or(|id| id == named), "{body}");
         for member in ["title", "code", "detail"] {
             assert!(body[member].as_str().is_some_and(|text| !text.is_empty()), "{member} of {body}");
         }
-        assert_eq!(self.header("www-authenticate"), (self.status == 401).then_some("Bearer"), "{body}");
+        let mut headers = event["headers"].as_object().into_iter().flatten();
+        let header = headers.find(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        let token_was_sent = header.and_then(|(_, value)| value.as_str()).is_some_and(|value| {
+            let (scheme, token) = value.split_once(' ').unwrap_or_default();
+            scheme.eq_ignore_ascii_case("bearer") && !token.trim_start_matches(' ').is_empty()
+        });
+        let challenge = match (self.status, self.code()) {
+            (401, "INVALID_TOKEN") if token_was_sent => Some(r#"Bearer error="invalid_token""#),
+            (401, _) => Some("Bearer"),
+            _ => None,
+        };
+        assert_eq!(self.header("www-authenticate"), challenge, "{body}");
         assert_eq!(self.header("retry-after").is_some(), matches!(self.status, 429 | 503), "{body}");
         if let Some(errors) = body.get("errors") {
             let told = |error: &Value| error["field"].is_string() && error["detail"].is_string();
@@ -317,6 +328,12 @@ impl Answer {
                 "{body}"
             );
         }
+    }
+
+    /// Fails unless the status is `status`.
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", self.body);
+        self
     }
 
     /// Fails unless it says that the database is away, when to try again, and nothing else.

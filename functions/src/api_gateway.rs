@@ -1,0 +1,113 @@
+//! API Gateway's events (HTTP API, payload format 2.0) become requests, and responses become its answers.
+//!
+//! `lambda_http` could read events too, but panics or fails on some that API Gateway sends: query strings that are no
+//! URI, such as `?after=<`, and control characters in headers.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse};
+use lambda_http::http::{HeaderName, HeaderValue, Uri};
+use lambda_http::request::RequestContext;
+use lambda_http::{Body, Request, RequestExt};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
+use serde::Deserialize;
+use serde_bytes::ByteBuf;
+
+use crate::function::Event;
+use crate::{ApiError, Response};
+
+/// What no query of a URI may hold (RFC 3986, section 3.4), beside what is not ASCII. A `%` stays as it is.
+const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
+
+/// What is read of an event. Any member may be missing or null. Texts are bytes, since JSON can write half of a
+/// surrogate pair, which is no UTF-8.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HttpEvent {
+    raw_query_string: Option<ByteBuf>,
+    /// Those that were sent more than once joined by commas.
+    headers: Option<BTreeMap<ByteBuf, Option<ByteBuf>>>,
+    request_context: Option<EventContext>,
+    body: Option<ByteBuf>,
+    is_base64_encoded: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct EventContext {
+    request_id: Option<ByteBuf>,
+    http: Option<Http>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Http {
+    source_ip: Option<ByteBuf>,
+}
+
+/// Reads an event: API Gateway's id of the request, which the client sees too, or Lambda's if there is none; and the
+/// request, without method and path, since a function serves one route.
+///
+/// Fails with [`ApiError::UnreadableEvent`], on what API Gateway can't have sent.
+pub(crate) fn read(event: Event) -> (String, Result<Request, ApiError>) {
+    let Event { payload, context } = event;
+    match serde_json::from_str::<HttpEvent>(payload.get()) {
+        Ok(mut event) => {
+            let event_context = event.request_context.take().unwrap_or_default();
+            let id = event_context.request_id.as_ref().map_or(context.request_id, text);
+            let mut context = ApiGatewayV2httpRequestContext::default();
+            context.http.source_ip = event_context.http.unwrap_or_default().source_ip.as_ref().map(text);
+            let request = event.into_request().ok_or(ApiError::UnreadableEvent);
+            (id, request.map(|request| request.with_request_context(RequestContext::ApiGatewayV2(context))))
+        }
+        Err(_) => (context.request_id, Err(ApiError::UnreadableEvent)),
+    }
+}
+
+fn text(bytes: &ByteBuf) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl HttpEvent {
+    /// The request, mended so that what was bad stays bad, but can be told apart from what nobody can read.
+    fn into_request(self) -> Option<Request> {
+        let body = self.body.unwrap_or_default().into_vec();
+        let body =
+            if self.is_base64_encoded == Some(true) { BASE64_STANDARD.decode(body).ok()? } else { body };
+        let mut request = Request::new(Body::Binary(body));
+
+        let query = self.raw_query_string.unwrap_or_default();
+        let query = percent_encode(&query, NOT_IN_A_QUERY);
+        *request.uri_mut() = Uri::try_from(format!("/?{query}")).ok()?;
+
+        for (name, value) in self.headers.unwrap_or_default() {
+            // A name that is none is the name of no header that anybody reads.
+            if let (Ok(name), Some(value)) = (HeaderName::from_bytes(&name), value) {
+                request.headers_mut().try_append(name, header_value(value.into_vec())).ok()?;
+            }
+        }
+        Some(request)
+    }
+}
+
+/// The value of a header, with control characters replaced by a byte that is part of no text.
+fn header_value(mut value: Vec<u8>) -> HeaderValue {
+    for byte in &mut value {
+        if byte.is_ascii_control() && *byte != b'\t' {
+            *byte = 0xff;
+        }
+    }
+    HeaderValue::from_bytes(&value).expect("no control characters")
+}
+
+/// The answer for API Gateway.
+pub(crate) fn answer(response: Response) -> ApiGatewayV2httpResponse {
+    let (parts, body) = response.into_parts();
+    let mut answer = ApiGatewayV2httpResponse::default();
+    answer.status_code = parts.status.as_u16().into();
+    answer.headers = parts.headers;
+    answer.body = Some(body);
+    answer
+}

@@ -1,0 +1,85 @@
+//! The core of every function, whatever its events are: it starts, gives each event a deadline, survives a panic,
+//! and writes one line to the log for each.
+
+use std::fmt::Display;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use lambda_runtime::{LambdaEvent, service_fn};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::time::timeout;
+
+use crate::log::{self, Line};
+
+/// An event as Lambda hands it over. It is read by whoever knows its kind and not by the runtime, which would quote
+/// in the log what it can't read.
+pub(crate) type Event = LambdaEvent<Box<RawValue>>;
+
+/// A function: an operation while it is served.
+pub(crate) struct Function {
+    operation: &'static str,
+}
+
+/// What ended the work on an event before it was done.
+pub(crate) enum Interrupted {
+    /// It took too long.
+    Deadline,
+    /// It panicked, which the log has told already.
+    Panic,
+}
+
+impl Function {
+    /// Starts the function of an operation: from here on it logs.
+    pub(crate) fn start(operation: &'static str) -> Self {
+        log::init();
+        Self { operation }
+    }
+
+    /// Ends a function that lacks what it needs.
+    pub(crate) fn can_not_start(&self, error: impl Display) -> ExitCode {
+        let operation = self.operation;
+        tracing::error!(operation, %error, "{operation} can't start");
+        ExitCode::FAILURE
+    }
+
+    /// Returns what `work` makes of an event, within `time`, and logs it.
+    pub(crate) async fn attempt<T, E>(
+        &self,
+        request_id: &str,
+        time: Duration,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E>
+    where
+        for<'a> Line: From<&'a T> + From<&'a E>,
+        E: From<Interrupted>,
+    {
+        let started = Instant::now();
+        // A panic is a bug, and must not keep what it interrupted: the connection in use is dropped with it.
+        let result = match AssertUnwindSafe(timeout(time, work)).catch_unwind().await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Interrupted::Deadline.into()),
+            Err(_) => Err(Interrupted::Panic.into()),
+        };
+        let line = result.as_ref().map_or_else(Line::from, Line::from);
+        line.write(self.operation, request_id, started.elapsed());
+        result
+    }
+
+    /// Serves events until Lambda ends the process, each with what `answer` returns.
+    pub(crate) async fn serve<T: Serialize>(
+        &self,
+        answer: impl AsyncFn(Event) -> Result<T, lambda_runtime::Error>,
+    ) -> ExitCode {
+        let operation = self.operation;
+        match lambda_runtime::run(service_fn(|event| answer(event))).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!(operation, %error, "{operation} has lost its runtime API");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
