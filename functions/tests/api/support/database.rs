@@ -186,6 +186,13 @@ impl Database {
         self.connect().contents()
     }
 
+    /// What the server tells of the latest deadlock.
+    pub fn latest_deadlock(&self) -> String {
+        let status: String = self.rows("SHOW ENGINE INNODB STATUS")[0].try_get_unchecked(2).unwrap();
+        let story = status.split("LATEST DETECTED DEADLOCK").nth(1).unwrap_or_default();
+        story.split("\nTRANSACTIONS\n").next().unwrap_or_default().into()
+    }
+
     /// How many deadlocks the server has found.
     pub fn deadlocks(&self) -> i64 {
         let mariadb = "SELECT variable_value FROM information_schema.global_status

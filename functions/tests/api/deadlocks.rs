@@ -1,0 +1,71 @@
+//! All operations at once, on tables of a few rows, where a server is tempted to scan and so to lock everything.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use serde_json::json;
+
+use crate::support::service::PASSWORD;
+use crate::support::{Database, OwnServer, Service};
+
+const CLIENTS: usize = 16;
+const ROUNDS: usize = 25;
+const USERS: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
+
+#[test]
+fn a_mixed_load_of_all_operations_meets_no_deadlock() {
+    let server = OwnServer::start("");
+    let service = Service::on(Database::on(&server.url)).environments(CLIENTS);
+    for user in USERS {
+        service.create_user().json(json!({"username": user, "password": PASSWORD})).expect(201);
+    }
+    let (before, requests) = (service.database.deadlocks(), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let (service, requests) = (&service, &requests);
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let (user, other) = (USERS[(client + round) % USERS.len()], USERS[client % USERS.len()]);
+                    let source = format!("192.0.2.{client}");
+                    let login =
+                        |password| service.login().json(json!({"username": user, "password": password}));
+                    login("wrong password").from(&source).expect(401);
+                    let token =
+                        login(PASSWORD).from(&source).expect(200).body["token"].as_str().unwrap().to_owned();
+                    let body = json!({"sender": user, "receiver": other, "message": "hello"});
+                    // Somebody may have logged the user out everywhere.
+                    let expected = |status, good| assert!([good, 401].contains(&status), "{status}");
+                    expected(service.send_message().token(&token).json(body.clone()).send().status, 201);
+                    let page = json!({"sender": user, "receiver": other});
+                    expected(service.get_messages().token(&token).json(page).send().status, 200);
+                    expected(service.get_users().token(&token).send().status, 200);
+                    let logout = json!({"username": user, "everywhere": round % 2 == 0});
+                    expected(service.logout().token(&token).json(logout).send().status, 200);
+                    let name = format!("new-{client}-{}", round / 2);
+                    let created =
+                        service.create_user().json(json!({"username": name, "password": PASSWORD})).send();
+                    assert!([201, 409].contains(&created.status), "{}", created.body);
+                    expire(service, client, round);
+                    requests.fetch_add(7, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    println!("{} requests", requests.into_inner());
+    assert_eq!(service.database.deadlocks() - before, 0, "{}", service.database.latest_deadlock());
+    let left = service.database.number("SELECT COUNT(*) FROM sessions WHERE expires < UTC_TIMESTAMP(6)");
+    assert!(left < 100, "{left} expired sessions: they were swept under load");
+}
+
+/// Adds what is to be swept away.
+fn expire(service: &Service, client: usize, round: usize) {
+    service.database.execute(&format!(
+        "INSERT INTO sessions VALUES (UNHEX(SHA2('{client} {round}', 256)), 'alice', '2026-01-01', '2026-01-31')"
+    ));
+    service.database.execute(&format!(
+        "INSERT INTO login_attempts VALUES ('old{client}.{round}', 'here', 1, '2026-01-01', NULL, '2026-01-02')"
+    ));
+    service
+        .database
+        .execute(&format!("INSERT INTO login_sources VALUES ('{client} {round}', 1, '2026-01-01')"));
+}

@@ -1,0 +1,159 @@
+//! What can't happen is made to happen: none of it may look like success.
+
+use serde_json::json;
+
+use crate::support::service::{Call, PASSWORD};
+use crate::support::{Service, migrations};
+
+/// A request that succeeds while nothing is doctored.
+type Request = for<'a> fn(&'a Service, token: &str) -> Call<'a>;
+
+/// Each procedure that answers, with a request that calls it.
+const PROCEDURES: [(&str, Request); 8] = [
+    ("create_user", |service, _| {
+        service.create_user().json(json!({"username": "bob", "password": PASSWORD}))
+    }),
+    ("begin_login", |service, _| service.login().json(json!({"username": "alice", "password": PASSWORD}))),
+    ("fail_login", |service, _| {
+        service.login().json(json!({"username": "alice", "password": "wrong password"}))
+    }),
+    ("login", |service, _| service.login().json(json!({"username": "alice", "password": PASSWORD}))),
+    ("logout", |service, token| service.logout().token(token).json(json!({"username": "alice"}))),
+    ("get_users", |service, token| service.get_users().token(token)),
+    ("send_message", |service, token| {
+        service
+            .send_message()
+            .token(token)
+            .json(json!({"sender": "alice", "receiver": "alice", "message": "x"}))
+    }),
+    ("get_messages", |service, token| {
+        service.get_messages().token(token).json(json!({"sender": "alice", "receiver": "alice"}))
+    }),
+];
+
+/// The migration that creates `procedure`, with another body.
+fn doctored(procedure: &str, body: &str) -> String {
+    let create = format!("CREATE PROCEDURE IF NOT EXISTS {procedure}(");
+    let migration = migrations().into_iter().find(|sql| sql.contains(&create)).unwrap();
+    let head = migration[migration.find(&create).unwrap()..].split("SQL SECURITY DEFINER").next().unwrap();
+    format!("{head} SQL SECURITY DEFINER {body}")
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_is_a_500_and_never_a_success() {
+    let service = Service::start();
+    let token = service.session("alice").token;
+    for (procedure, request) in PROCEDURES {
+        for body in [
+            "DO 0",
+            "SELECT 'ok' FROM users WHERE FALSE",
+            "SELECT 'name_reserved'",
+            "SELECT 'OK', 'alice', 'alice', 'alice', 'alice', 'alice', 'alice'",
+            "SELECT '', 1, 1, 1, 1, 1, 1",
+            "SELECT NULL, 1, 1, 1, 1, 1, 1",
+            "SELECT 1, 1, 1, 1, 1, 1, 1",
+            "SELECT 'ok', NULL, NULL, NULL, NULL, NULL, NULL UNION ALL SELECT 'no', 1, 1, 1, 1, 1, 1",
+            "SELECT 'too_many_attempts', -1",
+            "SELECT 'too_many_attempts', NULL",
+            "SELECT 'forbidden', NULL",
+            "SELECT 'replayed'",
+            "SELECT 'empty', 1 UNION ALL SELECT 'empty', 2",
+        ] {
+            service.database.execute(&format!("DROP PROCEDURE {procedure}"));
+            service.database.execute(&doctored(procedure, body));
+            let answer = request(&service, &token).send();
+            assert_eq!(
+                (answer.status, answer.code()),
+                (500, "INTERNAL"),
+                "{procedure}: {body}: {}",
+                answer.body
+            );
+        }
+        let sql = migrations().into_iter().find(|sql| sql.contains(&format!("EXISTS {procedure}("))).unwrap();
+        service.database.execute(&format!("DROP PROCEDURE {procedure}"));
+        service.database.execute(&sql);
+    }
+}
+
+/// The statement of the documents that puts conversations right after a restore.
+fn restore() -> &'static str {
+    let chapter = include_str!("../../../README.md").split("```sql\n").nth(1).unwrap();
+    chapter.split("```").next().unwrap()
+}
+
+#[test]
+fn a_send_is_refused_while_the_newest_id_is_behind_the_messages_and_the_documented_statement_mends_it() {
+    let service = Service::start();
+    let alice = service.session("alice");
+    service.session("bob");
+    let send = |text: &str| alice.message("bob", text).header("Idempotency-Key", text);
+    for text in ["1", "2", "3"] {
+        send(text).expect(201);
+    }
+    alice.message("alice", "elsewhere").expect(201);
+    // As after messages 2 and 3 have been copied back from a backup, but not their conversation.
+    service.database.execute(
+        "UPDATE conversations SET last_id = 1, longest = 0, last_time = '2026-01-01' WHERE last_id = 3",
+    );
+    for _ in 0..3 {
+        assert_eq!(send("4").expect(500).code(), "INTERNAL");
+    }
+    assert!(service.logs().contains("MySQL error 1062"), "{}", service.logs());
+    assert_eq!(service.database.number("SELECT COUNT(*) FROM messages"), 4);
+    assert_eq!(send("3").expect(201).header("idempotent-replayed"), Some("true"), "replays are answered");
+
+    service.database.execute(restore());
+    assert_eq!(send("4").expect(201).body["id"], 4);
+    assert_eq!(alice.ids("bob", json!({})), (vec![1, 2, 3, 4], false));
+    assert_eq!(alice.message("alice", "elsewhere").expect(201).body["id"], 2);
+    assert_eq!(service.database.number("SELECT MIN(longest) FROM conversations"), 1);
+}
+
+#[test]
+fn a_page_with_a_hole_is_a_500() {
+    let service = Service::start();
+    let alice = service.session("alice");
+    service.session("bob");
+    service.database.fill("alice", "bob", 10);
+    let ids = |cursor| alice.page("bob", cursor).send().status;
+    for (hole, cursor) in [
+        (5, json!({})),
+        (10, json!({})),
+        (4, json!({"before": 5})),
+        (3, json!({"after": 2})),
+        (5, json!({"after": 2})),
+        (3, json!({"after": 2, "limit": 1})),
+    ] {
+        assert_eq!(ids(cursor.clone()), 200);
+        service.database.execute(&format!("CREATE TABLE kept AS SELECT * FROM messages WHERE id = {hole}"));
+        service.database.execute(&format!("DELETE FROM messages WHERE id = {hole}"));
+        assert_eq!(ids(cursor.clone()), 500, "without {hole}: {cursor}");
+        service.database.execute("INSERT INTO messages SELECT * FROM kept");
+        service.database.execute("DROP TABLE kept");
+    }
+}
+
+#[test]
+fn a_stored_hash_that_makes_no_sense_is_a_500_and_opens_no_session() {
+    let service = Service::start();
+    service.session("alice");
+    let before = service.database.number("SELECT COUNT(*) FROM sessions");
+    for hash in [
+        "",
+        "none",
+        "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+    ] {
+        service.database.execute(&format!("UPDATE users SET password = '{hash}'"));
+        let body = json!({"username": "alice", "password": PASSWORD});
+        assert_eq!(service.login().json(body).expect(500).code(), "INTERNAL", "{hash}");
+    }
+    assert_eq!(service.database.number("SELECT COUNT(*) FROM sessions"), before);
+}
+
+#[test]
+fn a_session_whose_user_has_no_row_is_not_ended_with_success() {
+    let service = Service::start();
+    let alice = service.session("alice");
+    service.database.execute("DELETE FROM users");
+    service.logout().token(&alice.token).json(json!({"username": "alice"})).expect(500);
+}
