@@ -49,7 +49,12 @@ fn hammer(database: Database, kill: Option<&str>) -> i64 {
             let Some(kill) = kill else { return };
             let mut admin = service.database.connect();
             while !done.load(Ordering::SeqCst) {
-                kills.fetch_add(admin.kill(service.database.name(), kill, false), Ordering::SeqCst);
+                // On a slow machine every attempt of a send could be hit: so there are no more kills than sends.
+                if kills.load(Ordering::SeqCst) < sends.load(Ordering::SeqCst) {
+                    kills.fetch_add(admin.kill(service.database.name(), kill, false), Ordering::SeqCst);
+                } else {
+                    thread::yield_now();
+                }
             }
         });
         let writers: Vec<_> = (0..WRITERS)
