@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 use sqlx::Row;
@@ -53,7 +54,7 @@ fn hammer(database: Database, kill: Option<&str>) -> i64 {
                 if kills.load(Ordering::SeqCst) < sends.load(Ordering::SeqCst) {
                     kills.fetch_add(admin.kill(service.database.name(), kill, false), Ordering::SeqCst);
                 } else {
-                    thread::yield_now();
+                    thread::sleep(Duration::from_millis(1));
                 }
             }
         });
