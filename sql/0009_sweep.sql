@@ -1,14 +1,17 @@
 -- Deletes what has expired, ten rows of a table at a time, once there are ten; it answers nothing and never fails its
 -- caller. The rows are found by a plain read and deleted one by one, in the order of their primary key: a DELETE that
--- finds its rows by itself may lock every row that it passes, and in another order than others do.
+-- finds its rows by itself may lock every row that it passes, and in another order than others do. So does a subquery in
+-- IF or SET (InnoDB gives it shared locks): what is only looked at, here and in all procedures, is read by SELECT … INTO.
 CREATE PROCEDURE IF NOT EXISTS sweep()
 SQL SECURITY DEFINER
 MODIFIES SQL DATA
 BEGIN
   DECLARE v_now DATETIME(6) DEFAULT UTC_TIMESTAMP(6);
+  DECLARE v_enough BOOLEAN DEFAULT FALSE;
   DECLARE EXIT HANDLER FOR 1205, 1213 ROLLBACK;
 
-  IF (SELECT 1 FROM sessions WHERE expires < v_now ORDER BY expires LIMIT 9, 1) THEN
+  SELECT TRUE INTO v_enough FROM sessions WHERE expires < v_now ORDER BY expires LIMIT 9, 1;
+  IF v_enough THEN
     BEGIN
       DECLARE v_token BINARY(32);
       DECLARE expired CURSOR FOR
@@ -24,7 +27,9 @@ BEGIN
     END;
   END IF;
 
-  IF (SELECT 1 FROM login_attempts WHERE expires < v_now ORDER BY expires LIMIT 9, 1) THEN
+  SET v_enough = FALSE;
+  SELECT TRUE INTO v_enough FROM login_attempts WHERE expires < v_now ORDER BY expires LIMIT 9, 1;
+  IF v_enough THEN
     BEGIN
       DECLARE v_username VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
       DECLARE v_source VARBINARY(8);
@@ -43,7 +48,9 @@ BEGIN
     END;
   END IF;
 
-  IF (SELECT 1 FROM login_sources WHERE since < v_now - INTERVAL 1 HOUR ORDER BY since LIMIT 9, 1) THEN
+  SET v_enough = FALSE;
+  SELECT TRUE INTO v_enough FROM login_sources WHERE since < v_now - INTERVAL 1 HOUR ORDER BY since LIMIT 9, 1;
+  IF v_enough THEN
     BEGIN
       DECLARE v_source VARBINARY(8);
       DECLARE expired CURSOR FOR

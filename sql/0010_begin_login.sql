@@ -10,7 +10,7 @@ SQL SECURITY DEFINER
 READS SQL DATA
 begin_login: BEGIN
   DECLARE v_now, v_until DATETIME(6);
-  DECLARE v_known BOOLEAN;
+  DECLARE v_known BOOLEAN DEFAULT FALSE;
 
   -- No snapshot of an open transaction and no dirty read, whatever the server's defaults are.
   SET SESSION autocommit = 1;
@@ -18,14 +18,14 @@ begin_login: BEGIN
   SET v_now = UTC_TIMESTAMP(6);
 
   -- A source that failed 100 times within an hour waits until the hour is over.
-  SET v_until =
-    (SELECT since + INTERVAL 1 HOUR FROM login_sources
-      WHERE source = p_source AND failures >= 100 AND since BETWEEN v_now - INTERVAL 1 HOUR AND v_now);
+  SELECT since + INTERVAL 1 HOUR INTO v_until
+    FROM login_sources
+   WHERE source = p_source AND failures >= 100 AND since BETWEEN v_now - INTERVAL 1 HOUR AND v_now;
 
   -- Nobody can lock users out of the places from which they have logged in.
-  SET v_known = EXISTS
-    (SELECT 1 FROM login_attempts
-      WHERE username = p_username AND source = p_source AND last_success > v_now - INTERVAL 90 DAY);
+  SELECT TRUE INTO v_known
+    FROM login_attempts
+   WHERE username = p_username AND source = p_source AND last_success > v_now - INTERVAL 90 DAY;
 
   -- From 10 failures in a row from one source, or 100 from all, each source counted for 10 at most, the wait since
   -- the last is 30 s, and doubles with each more up to 15 minutes. 105 rows are enough to tell: each counts 1 or more.

@@ -17,7 +17,7 @@ logout: BEGIN
     /*M!100618 , innodb_snapshot_isolation = OFF */;
   SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
-  SET v_caller = (SELECT username FROM live_sessions WHERE token = p_token);
+  SELECT username INTO v_caller FROM live_sessions WHERE token = p_token;
   IF v_caller IS NULL THEN
     SELECT 'invalid_token';
     LEAVE logout;
@@ -50,7 +50,7 @@ logout: BEGIN
       END LOOP;
     END;
   END IF;
-  SET v_logged_in = (SELECT MAX(expires) FROM live_sessions WHERE username = v_caller);
+  SELECT MAX(expires) INTO v_logged_in FROM live_sessions WHERE username = v_caller;
   UPDATE users SET logged_in = v_logged_in WHERE username = v_caller;
   COMMIT;
 

@@ -27,7 +27,7 @@ send_message: BEGIN
   -- Not READ COMMITTED: with a statement-based binary log, InnoDB would refuse every write (1665).
   SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
-  SET v_caller = (SELECT username FROM live_sessions WHERE token = p_token);
+  SELECT username INTO v_caller FROM live_sessions WHERE token = p_token;
   IF v_caller IS NULL THEN
     SELECT 'invalid_token';
     LEAVE send_message;
@@ -36,7 +36,7 @@ send_message: BEGIN
     SELECT 'forbidden', 'sender';
     LEAVE send_message;
   END IF;
-  SET v_receiver = (SELECT username FROM users WHERE username = p_receiver AND deleted IS NULL);
+  SELECT username INTO v_receiver FROM users WHERE username = p_receiver AND deleted IS NULL;
   IF v_receiver IS NULL THEN
     -- A replay gets its first answer whatever has become of the receiver.
     SELECT id, receiver, time_stamp INTO v_stored_id, v_receiver, v_time
@@ -52,16 +52,16 @@ send_message: BEGIN
   END IF;
 
   SET v_first = LEAST(v_caller, v_receiver), v_second = GREATEST(v_caller, v_receiver);
-  SET v_conversation =
-    (SELECT conversation_id FROM conversations WHERE first_user = v_first AND second_user = v_second);
+  SELECT conversation_id INTO v_conversation
+    FROM conversations WHERE first_user = v_first AND second_user = v_second;
   IF v_conversation IS NULL THEN
     -- Commits by itself: created in the message's transaction and rolled back with a duplicate, it would
     -- hand its index gap to all who wait for it, and they would deadlock.
     INSERT INTO conversations (first_user, second_user, last_id, last_time, longest)
     VALUES (v_first, v_second, 0, UTC_TIMESTAMP(6), 0)
     ON DUPLICATE KEY UPDATE last_id = last_id;
-    SET v_conversation =
-      (SELECT conversation_id FROM conversations WHERE first_user = v_first AND second_user = v_second);
+    SELECT conversation_id INTO v_conversation
+      FROM conversations WHERE first_user = v_first AND second_user = v_second;
   END IF;
 
   START TRANSACTION;

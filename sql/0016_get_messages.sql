@@ -50,17 +50,15 @@ get_messages: BEGIN
   IF (v_to - v_from + 1) * v_longest > p_bytes THEN
     -- The texts may be more than is answered: their lengths tell where the page ends.
     IF p_after IS NULL THEN
-      SET v_from = COALESCE(
-        (SELECT MAX(id) FROM
-           (SELECT id, SUM(LENGTH(message)) OVER (ORDER BY id DESC) AS bytes
-              FROM messages WHERE conversation_id = v_conversation AND id BETWEEN v_from AND v_to) AS lengths
-          WHERE bytes >= p_bytes), v_from);
+      SELECT COALESCE(MAX(id), v_from) INTO v_from
+        FROM (SELECT id, SUM(LENGTH(message)) OVER (ORDER BY id DESC) AS bytes
+                FROM messages WHERE conversation_id = v_conversation AND id BETWEEN v_from AND v_to) AS lengths
+       WHERE bytes >= p_bytes;
     ELSE
-      SET v_to = COALESCE(
-        (SELECT MIN(id) FROM
-           (SELECT id, SUM(LENGTH(message)) OVER (ORDER BY id) AS bytes
-              FROM messages WHERE conversation_id = v_conversation AND id BETWEEN v_from AND v_to) AS lengths
-          WHERE bytes >= p_bytes), v_to);
+      SELECT COALESCE(MIN(id), v_to) INTO v_to
+        FROM (SELECT id, SUM(LENGTH(message)) OVER (ORDER BY id) AS bytes
+                FROM messages WHERE conversation_id = v_conversation AND id BETWEEN v_from AND v_to) AS lengths
+       WHERE bytes >= p_bytes;
     END IF;
   END IF;
 

@@ -114,8 +114,6 @@ fn a_password_is_the_same_composed_and_decomposed() {
     }
     let seven = json!({"username": "seven", "password": "e\u{301}".repeat(7)});
     service.create_user().json(seven).expect(400);
-    let longest = json!({"username": "longest", "password": "e\u{301}".repeat(128)});
-    service.create_user().json(longest).expect(201);
 }
 
 #[test]

@@ -6,11 +6,20 @@ use std::thread;
 use serde_json::json;
 
 use crate::support::service::PASSWORD;
-use crate::support::{Database, OwnServer, Service};
+use crate::support::{Database, OwnServer, Service, migrations};
 
 const CLIENTS: usize = 16;
 const ROUNDS: usize = 25;
 const USERS: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
+
+#[test]
+fn nothing_is_read_with_locks_by_a_subquery_in_if_or_set() {
+    for sql in migrations() {
+        for (position, _) in sql.match_indices("(SELECT") {
+            assert!(sql[..position].trim_end().ends_with("FROM"), "SELECT … INTO reads without locks: {sql}");
+        }
+    }
+}
 
 #[test]
 fn a_mixed_load_of_all_operations_meets_no_deadlock() {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 use sqlx::Row;
@@ -49,7 +50,12 @@ fn hammer(database: Database, kill: Option<&str>) -> i64 {
             let Some(kill) = kill else { return };
             let mut admin = service.database.connect();
             while !done.load(Ordering::SeqCst) {
-                kills.fetch_add(admin.kill(service.database.name(), kill, false), Ordering::SeqCst);
+                // On a slow machine every attempt of a send could be hit: so there are no more kills than sends.
+                if kills.load(Ordering::SeqCst) < sends.load(Ordering::SeqCst) {
+                    kills.fetch_add(admin.kill(service.database.name(), kill, false), Ordering::SeqCst);
+                } else {
+                    thread::sleep(Duration::from_millis(1));
+                }
             }
         });
         let writers: Vec<_> = (0..WRITERS)

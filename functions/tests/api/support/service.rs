@@ -10,7 +10,7 @@ use emulator::Function;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
-use super::{Database, binary};
+use super::{Database, binary, contract};
 
 /// The functions of one test, each started when it is first asked.
 pub struct Service {
@@ -55,7 +55,9 @@ impl Service {
     /// Hands `event` to a function, which may not live to answer it.
     pub fn invoke(&self, operation: &'static str, event: &Value) -> Result<Answer, String> {
         let response = self.function(operation).invoke(event.to_string(), PATIENCE)?;
-        Ok(Answer::new(&serde_json::from_str(&response.body).unwrap(), event))
+        let answer = Answer::new(&serde_json::from_str(&response.body).unwrap(), event);
+        contract::check(operation, event, &answer);
+        Ok(answer)
     }
 
     /// What all functions have written.
