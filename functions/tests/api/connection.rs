@@ -263,3 +263,15 @@ fn a_server_that_is_full_is_a_503_and_service_resumes() {
     wait_until("the guests have gone", || connections() <= before);
     service.get_users().token(&token).expect(200);
 }
+
+#[test]
+fn a_server_with_too_many_prepared_statements_is_a_503_and_service_resumes() {
+    let server = OwnServer::start("");
+    let service = Service::on(Database::on(&server.url));
+    let token = service.session("alice").token;
+    service.database.execute("SET GLOBAL max_prepared_stmt_count = 0");
+    service.get_users().token(&token).send().assert_unavailable();
+    assert!(service.logs().contains("MySQL error 1461"), "{}", service.logs());
+    service.database.execute("SET GLOBAL max_prepared_stmt_count = 16382");
+    service.get_users().token(&token).expect(200);
+}
