@@ -120,7 +120,7 @@ fn processor_ms(function: &Function) -> f64 {
 }
 
 /// The resident memory of the function's process, in MB.
-fn resident(function: &Function) -> f64 {
+pub fn resident(function: &Function) -> f64 {
     let path = format!("/proc/{}/status", function.processes()[0]);
     let status = fs::read_to_string(path).expect("the process lives");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("its resident memory");

@@ -8,6 +8,7 @@ use shared::session::{BEGIN_LOGIN, LOGIN};
 use sqlx::Row;
 
 use crate::Bench;
+use crate::cold_start::resident;
 use crate::history::READER;
 use crate::report::Report;
 use crate::requests::{Request, random_bytes};
@@ -63,8 +64,12 @@ pub fn measure(bench: &Bench, report: &mut Report) {
         ],
     );
 
-    for case in ["Login", "CreateUser"] {
+    for (case, function) in [("Login", &login), ("CreateUser", &create_user)] {
         let rest = report.get(GROUP, case, "all but argon2");
         report.at_most(format!("{case}: all but argon2"), "ms", rest, 3.0);
+        // argon2's 19 MiB, taken once, and what every function has.
+        let megabytes = resident(function);
+        report.figure(GROUP, case, "resident after the requests", "MB", megabytes);
+        report.at_most(format!("{case}: resident memory after {}", 2 * runs), "MB", megabytes, 32.0);
     }
 }
