@@ -22,11 +22,13 @@ BEGIN
     failures = IF(last_failure > v_now - INTERVAL 24 HOUR, failures, 0) + 1,
     last_failure = v_now,
     expires = GREATEST(expires, v_now + INTERVAL 24 HOUR);
+  -- Of failures at the same moment, a later one may be the first to get here; only an hour that begins well in the
+  -- future was begun by a clock that was set back since.
   INSERT INTO login_sources (source, failures, since)
   VALUES (p_source, 1, v_now)
   ON DUPLICATE KEY UPDATE
-    failures = IF(since BETWEEN v_now - INTERVAL 1 HOUR AND v_now, failures, 0) + 1,
-    since = IF(since BETWEEN v_now - INTERVAL 1 HOUR AND v_now, since, v_now);
+    failures = IF(since BETWEEN v_now - INTERVAL 1 HOUR AND v_now + INTERVAL 1 MINUTE, failures, 0) + 1,
+    since = IF(since BETWEEN v_now - INTERVAL 1 HOUR AND v_now + INTERVAL 1 MINUTE, since, v_now);
   COMMIT;
 
   CALL sweep();

@@ -298,6 +298,17 @@ fn a_source_that_fails_a_hundred_times_over_all_names_waits_until_the_hour_is_ov
 }
 
 #[test]
+fn a_failure_that_is_counted_after_a_later_one_counts_too() {
+    let service = Service::start();
+    fail(&service, "mallory", "192.0.2.7", 1);
+    service
+        .database
+        .execute("UPDATE login_sources SET failures = 5, since = UTC_TIMESTAMP(6) + INTERVAL 5 SECOND");
+    fail(&service, "mallory", "192.0.2.7", 1);
+    assert_eq!(service.database.number("SELECT failures FROM login_sources"), 6);
+}
+
+#[test]
 fn a_clock_that_is_set_back_lengthens_no_wait() {
     let service = Service::start();
     service.session("alice");
