@@ -52,7 +52,7 @@ pub async fn begin_login(
 ) -> Result<Option<PasswordHash>, Error> {
     let row =
         database.call(&["ok"], || sqlx::query(BEGIN_LOGIN).bind(username.as_str()).bind(&source.0)).await?;
-    let hash: Option<String> = row.try_get(1)?;
+    let hash: Option<&str> = row.try_get(1)?;
     Ok(hash.map(PasswordHash::stored).transpose()?)
 }
 
