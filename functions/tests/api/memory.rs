@@ -16,7 +16,7 @@ const LAST: usize = 500;
 /// How much more resident memory an environment may have then, in KiB.
 const GROWTH: u64 = 2_048;
 
-/// A request of each operation: one that succeeds, or one that is refused if `n` is odd.
+/// A request of each operation, one that succeeds or one that is refused, by `n`.
 type Request = for<'a> fn(&'a Service, token: &str, n: usize) -> Call<'a>;
 
 const OPERATIONS: [(&str, Request); 6] = [
@@ -44,8 +44,8 @@ const OPERATIONS: [(&str, Request); 6] = [
         service.send_message().token(token).json(body)
     }),
     ("get_messages", |service, token, n| {
-        let sender = if n % 2 == 0 { "alice" } else { "bob" };
-        service.get_messages().token(token).json(json!({"sender": sender, "receiver": "alice", "limit": 200}))
+        let sender = if n % 2 == 0 { "alice" } else { "carol" };
+        service.get_messages().token(token).json(json!({"sender": sender, "receiver": "bob", "limit": 200}))
     }),
 ];
 
@@ -63,7 +63,7 @@ fn runs_for_ever(operation: &'static str) {
     let (_, request) = OPERATIONS.iter().find(|(name, _)| *name == operation).unwrap();
     let service = Service::start();
     let token = service.session("alice").token;
-    service.database.fill("alice", "alice2", 1);
+    service.database.fill("alice", "bob", 200);
     let serve = |from, to| {
         for n in from..to {
             let status = request(&service, &token, n).send().status;
