@@ -83,16 +83,7 @@ pub async fn login(
     Ok(Session { username: row.try_get(1)?, expires_at: row.try_get(2)?, token })
 }
 
-/// How many of the user's sessions a logout ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// The session of the request.
-    This,
-    /// Every session of the user, on all devices.
-    Everywhere,
-}
-
-/// Ends the session that `token` opens, or all of its user's, and returns the user.
+/// Ends the session that `token` opens, or with `everywhere` all of its user's, and returns the user.
 ///
 /// Fails with [`Error::InvalidToken`] and, where `username` is not the session's user, with
 /// [`Error::Forbidden`]. Repeated after a lost reply it answers [`Error::InvalidToken`], which is then true.
@@ -100,9 +91,8 @@ pub async fn logout(
     database: &Database,
     token: &Token,
     username: &Username,
-    scope: Scope,
+    everywhere: bool,
 ) -> Result<User, Error> {
-    let everywhere = scope == Scope::Everywhere;
     let row = database
         .call(&["ok"], || sqlx::query(LOGOUT).bind(token.hash()).bind(username.as_str()).bind(everywhere))
         .await?;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use functions::{ApiError, Context, Response, json, request};
 use lambda_http::http::StatusCode;
-use shared::session::{self, LOGOUT, Scope};
+use shared::session::{self, LOGOUT};
 use shared::user::Username;
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,7 +25,6 @@ request! {
 async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
     let token = context.token()?;
     let Logout { username, everywhere } = context.body()?;
-    let scope = if everywhere { Scope::Everywhere } else { Scope::This };
-    let user = session::logout(context.database, &token, &username, scope).await?;
+    let user = session::logout(context.database, &token, &username, everywhere).await?;
     Ok(json(StatusCode::OK, &user))
 }
