@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use emulator::Function;
+use local::Function;
 use serde_json::json;
 use shared::message::SEND_MESSAGE;
 
@@ -56,7 +56,7 @@ pub fn measure(bench: &Bench, report: &mut Report) {
             let request = next.next(name);
             let started = Instant::now();
             let function = Function::start(binary(name), 1, &[("DATABASE_URL", &url)]);
-            function.wait_until_polled();
+            function.warm();
             polls[n].push(started.elapsed());
             request.send(&function);
             answers[n].push(started.elapsed());

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use emulator::Function;
+use local::Function;
 use sqlx::mysql::{MySql, MySqlArguments, MySqlConnectOptions, MySqlRow};
 use sqlx::query::Query;
 use sqlx::{ConnectOptions, Executor, MySqlConnection, Row};
@@ -107,7 +107,7 @@ impl Drop for Database {
 /// Starts a function that reaches the database through `url`, and waits until it is ready.
 pub fn start(name: &str, environments: usize, url: &str) -> Function {
     let function = Function::start(binary(name), environments, &[("DATABASE_URL", url)]);
-    function.wait_until_polled();
+    function.warm();
     function
 }
 

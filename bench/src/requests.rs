@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use emulator::{Function, Response};
+use local::{Function, Response};
 use serde_json::{Value, json};
 
 use crate::history::{Conversation, READER, token};

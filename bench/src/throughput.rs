@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use emulator::Function;
 use fastrand::Rng;
+use local::Function;
 use shared::message::SEND_MESSAGE;
 
 use crate::Bench;

@@ -1,4 +1,4 @@
-//! A function that does nothing: what the runtime and the emulator cost by themselves.
+//! A function that does nothing: what the runtime and the local Lambda cost by themselves.
 //!
 //! On `lambda_runtime`, as the functions are, and not on `lambda_http`, which panics on some query strings.
 

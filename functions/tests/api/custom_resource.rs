@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use emulator::Function;
+use local::Function;
 use serde_json::{Value, json};
 
 use crate::support::{Database, Service, applied, binary, migrations};

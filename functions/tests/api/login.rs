@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
 
-use crate::support::service::{Call, PASSWORD};
+use crate::support::service::{Call, PASSWORD, SOURCE};
 use crate::support::{Database, OwnServer, Service, at_once, bad_input, wait_until};
 
 fn attempt<'a>(service: &'a Service, username: &str, password: &str) -> Call<'a> {
@@ -102,7 +102,7 @@ fn sixteen_right_logins_of_one_user_at_once_all_succeed() {
     let service = Service::start().environments(16);
     service.session("alice");
     at_once(16, |_| drop(service.log_in("alice")));
-    fail(&service, "alice", "192.0.2.1", 9);
+    fail(&service, "alice", SOURCE, 9);
     at_once(16, |_| drop(service.log_in("alice")));
     assert_eq!(service.database.number("SELECT COUNT(*) FROM sessions"), 33);
 }
@@ -374,7 +374,7 @@ fn guesses_at_once_get_ten_tries_and_less_than_one_more_for_each_environment() {
         let tries = statuses.iter().filter(|status| **status == 401).count();
         assert!((10..10 + environments).contains(&tries), "{statuses:?}");
         assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
-        retry_after(&service, "alice", "192.0.2.1");
+        retry_after(&service, "alice", SOURCE);
     }
 }
 
@@ -431,7 +431,7 @@ fn bad_input_is_refused() {
 fn checks_answer_in_their_order() {
     let service = Service::start();
     service.session("alice");
-    fail(&service, "alice", "192.0.2.1", 10);
+    fail(&service, "alice", SOURCE, 10);
     let too_large = "x".repeat(200_000);
     service.login().raw(too_large.as_str()).expect(415);
     service.login().header("Content-Type", "application/json").raw(too_large).expect(413);

@@ -111,7 +111,7 @@ fn on_a_preloaded_database(work: impl Fn(&[Session<'_>], &Mutex<HashSet<String>>
         service.database.fill(one.min(other), one.max(other), HISTORY);
     }
     for name in ["send_message", "get_messages", "get_users"] {
-        service.function(name).wait_until_polled();
+        service.function(name).warm();
     }
     let sent = Mutex::default();
     work(&sessions, &sent);

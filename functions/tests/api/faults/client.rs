@@ -210,7 +210,7 @@ impl<'a> Client<'a> {
                 None
             }
             Err(error) => {
-                assert!(error.contains("Runtime.ExitError"), "{error}");
+                assert!(error.contains("Internal Server Error"), "{error}");
                 None
             }
         }

@@ -13,7 +13,7 @@ use fastrand::Rng;
 
 use crate::support::server::send_signal;
 use crate::support::{Database, Mode, wait_until};
-use ground::{CLIENTS, Fault, Ground, Report, Trace, endure};
+use ground::{Fault, Ground, Report, Trace, endure};
 
 mod checker;
 mod client;
@@ -170,9 +170,6 @@ const FUNCTION_KILLED: Fault = Fault {
             ground.service.function(name).kill();
         }
         ground.proxy.set(Mode::Forward);
-        for name in ["send_message", "get_messages"] {
-            (0..CLIENTS).for_each(|_| ground.service.function(name).add_environment());
-        }
     },
     trace: Trace::Gone,
 };

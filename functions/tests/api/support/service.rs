@@ -1,23 +1,31 @@
 //! The service as a client sees it: API Gateway in front of the functions.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::net::{IpAddr, TcpListener};
+use std::path::Path;
+use std::sync::{LazyLock, Mutex, OnceLock};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use emulator::Function;
+use local::{Client, Function, Gateway, Settings, Template};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::{Database, binary, contract};
 
-/// The functions of one test, each started when it is first asked.
+static TEMPLATE: LazyLock<Template> =
+    LazyLock::new(|| Template::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml"))));
+
+/// The gateway of one test and its functions, whose processes are started when they are needed.
 pub struct Service {
     pub database: Database,
     database_url: String,
     environments: usize,
-    functions: Mutex<HashMap<&'static str, Arc<Function>>>,
+    gateway: OnceLock<Gateway>,
+    /// Connections that are open, each from its source.
+    clients: Mutex<Vec<(IpAddr, Client)>>,
+    request_ids: Mutex<Vec<String>>,
 }
 
 impl Service {
@@ -29,10 +37,17 @@ impl Service {
     /// A service on `database`.
     pub fn on(database: Database) -> Self {
         let database_url = database.functions_url.clone();
-        Self { database, database_url, environments: 1, functions: Mutex::default() }
+        Self {
+            database,
+            database_url,
+            environments: 1,
+            gateway: OnceLock::new(),
+            clients: Mutex::default(),
+            request_ids: Mutex::default(),
+        }
     }
 
-    /// With so many processes of each function, which work at the same time.
+    /// With up to so many processes of each function, which work at the same time.
     pub fn environments(self, environments: usize) -> Self {
         Self { environments, ..self }
     }
@@ -42,27 +57,52 @@ impl Service {
         Self { database_url: url.into(), ..self }
     }
 
-    /// The function of an operation.
-    pub fn function(&self, name: &'static str) -> Arc<Function> {
-        let mut functions = self.functions.lock().unwrap();
-        let start = || {
-            let variables = [("DATABASE_URL", self.database_url.as_str())];
-            Arc::new(Function::start(binary(name), self.environments, &variables))
-        };
-        Arc::clone(functions.entry(name).or_insert_with(start))
+    /// The gateway, which is started when it is first needed.
+    pub fn gateway(&self) -> &Gateway {
+        self.gateway.get_or_init(|| {
+            let settings = Settings {
+                template: TEMPLATE.clone(),
+                binaries: binary("migrate").parent().unwrap().into(),
+                environments: self.environments,
+                variables: &[("DATABASE_URL", &self.database_url)],
+                log: None,
+            };
+            Gateway::start(TcpListener::bind("127.0.0.1:0").unwrap(), settings)
+        })
     }
 
-    /// Hands `event` to a function, which may not live to answer it.
+    /// The function of an operation.
+    pub fn function(&self, name: &str) -> &Function {
+        self.gateway().function(name).unwrap_or_else(|| panic!("the template has no route to {name}"))
+    }
+
+    /// A connection from one of this machine's addresses: one that is open and free, or a new one.
+    pub fn client(&self, source: IpAddr) -> Client {
+        let mut clients = self.clients.lock().unwrap();
+        let free = clients.iter().position(|(from, _)| *from == source);
+        let client = free.map(|position| clients.swap_remove(position).1);
+        drop(clients);
+        client.unwrap_or_else(|| Client::connect(self.gateway().address(), source).unwrap())
+    }
+
+    /// Hands `event` to a function, past the gateway; the function may not live to answer it.
     pub fn invoke(&self, operation: &'static str, event: &Value) -> Result<Answer, String> {
         let response = self.function(operation).invoke(event.to_string(), PATIENCE)?;
-        let answer = Answer::new(&serde_json::from_str(&response.body).unwrap(), event);
-        contract::check(operation, event, &answer);
+        let answer = Answer::of_function(&serde_json::from_str(&response.body).unwrap());
+        let request_id = event["requestContext"]["requestId"].as_str();
+        self.request_ids.lock().unwrap().extend(request_id.map(Into::into));
+        answer.check(operation, event);
         Ok(answer)
+    }
+
+    /// API Gateway's ids of the requests so far, as the clients were told.
+    pub fn request_ids(&self) -> Vec<String> {
+        self.request_ids.lock().unwrap().clone()
     }
 
     /// What all functions have written.
     pub fn logs(&self) -> String {
-        self.functions.lock().unwrap().values().map(|function| function.log()).collect()
+        self.gateway().functions().map(Function::log).collect()
     }
 
     pub fn create_user(&self) -> Call<'_> {
@@ -138,6 +178,9 @@ impl<'a> Session<'a> {
 /// Longer than any answer may take, so that a test fails with a message rather than hang.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The address of clients that do not say where they are.
+pub const SOURCE: &str = "127.0.0.1";
+
 /// A request that is being put together.
 #[derive(Clone)]
 pub struct Call<'a> {
@@ -153,7 +196,7 @@ pub struct Call<'a> {
 
 impl<'a> Call<'a> {
     fn new(service: &'a Service, operation: &'static str, method: &'static str, path: &'static str) -> Self {
-        let (query, headers, body, source) = (String::new(), Vec::new(), None, "192.0.2.1".into());
+        let (query, headers, body, source) = (String::new(), Vec::new(), None, SOURCE.into());
         Self { service, operation, method, path, query, headers, body, source }
     }
 
@@ -202,9 +245,58 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// Sends the request to a function that may not live to answer it.
+    /// Sends the request to a function that may not live to answer it: over HTTP, unless HTTP can't carry it.
     pub fn attempt(self) -> Result<Answer, String> {
-        self.service.invoke(self.operation, &self.event())
+        match self.http() {
+            Some((source, request)) => self.exchange(source, &request),
+            None => self.service.invoke(self.operation, &self.event()),
+        }
+    }
+
+    /// Where the request comes from and what it is in HTTP, if it can be sent from this machine and HTTP can carry it.
+    fn http(&self) -> Option<(IpAddr, Vec<u8>)> {
+        let source: IpAddr = self.source.parse().ok().filter(IpAddr::is_loopback)?;
+        let is_query = |byte: u8| byte.is_ascii_graphic() && !b"\"#<>".contains(&byte);
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+        let is_header = |(name, value): &(String, String)| {
+            !name.is_empty()
+                && name.bytes().all(is_name)
+                && !value.bytes().any(|byte| byte.is_ascii_control())
+        };
+        if !self.query.bytes().all(is_query) || !self.headers.iter().all(is_header) {
+            return None;
+        }
+        let mark = if self.query.is_empty() { "" } else { "?" };
+        let body = self.body.as_deref().unwrap_or_default();
+        let headers: Vec<_> =
+            self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let request = format!(
+            "{} {}{mark}{} HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: {}\r\n\r\n",
+            self.method,
+            self.path,
+            self.query,
+            headers.concat(),
+            body.len(),
+        );
+        Some((source, [request.as_bytes(), body].concat()))
+    }
+
+    fn exchange(&self, source: IpAddr, request: &[u8]) -> Result<Answer, String> {
+        let mut client = self.service.client(source);
+        client.send(request).unwrap();
+        let answer = client.receive(false).unwrap();
+        self.service.clients.lock().unwrap().push((source, client));
+
+        let mut answer = Answer::of_gateway(answer);
+        let request_id = answer.headers.remove("apigw-requestid").expect("API Gateway tells its id");
+        if let Some(message) = answer.body.get("message").filter(|_| answer.status >= 500) {
+            return Err(format!("{} {message}", answer.status));
+        }
+        let mut event = self.event();
+        event["requestContext"]["requestId"] = request_id.as_str().into();
+        self.service.request_ids.lock().unwrap().push(request_id);
+        answer.check(self.operation, &event);
+        Ok(answer)
     }
 
     /// The event as API Gateway makes it, payload format 2.0: names of headers in lower case, repeated ones
@@ -257,8 +349,8 @@ impl<'a> Call<'a> {
     }
 }
 
-/// API Gateway's id of every request; its ids hold such characters.
-pub const REQUEST_ID: &str = "JKJaXmPLvHcESHA=";
+/// API Gateway's id of every request that goes past it; its ids hold such characters.
+const REQUEST_ID: &str = "JKJaXmPLvHcESHA=";
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -270,26 +362,36 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Reads a function's response to `event`, and checks what holds for every one.
-    fn new(response: &Value, event: &Value) -> Self {
+    /// Reads a function's response.
+    fn of_function(response: &Value) -> Self {
         let headers: HashMap<_, _> = response["headers"]
             .as_object()
             .unwrap()
             .iter()
             .map(|(name, value)| (name.to_lowercase(), value.as_str().unwrap().to_owned()))
             .collect();
-        let body = response["body"].as_str().unwrap();
-        assert!(body.len() < 6_000_000, "Lambda refuses responses of more than 6 MB");
-        let status = u16::try_from(response["statusCode"].as_i64().unwrap()).unwrap();
-        let answer = Self { status, headers, body: serde_json::from_str(body).unwrap() };
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
         assert_ne!(response["isBase64Encoded"], true);
-        if status < 400 {
-            assert_eq!(answer.header("content-type"), Some("application/json"));
+        let body = response["body"].as_str().unwrap();
+        let status = u16::try_from(response["statusCode"].as_i64().unwrap()).unwrap();
+        Self { status, headers, body: serde_json::from_str(body).unwrap() }
+    }
+
+    /// Reads an answer, without the headers that are HTTP's own.
+    fn of_gateway(answer: local::Answer) -> Self {
+        let local::Answer { status, mut headers, body } = answer;
+        headers.retain(|name, _| !["content-length", "date"].contains(&name.as_str()));
+        Self { status, headers, body: serde_json::from_slice(&body).unwrap() }
+    }
+
+    /// Checks what holds for every answer to `event`.
+    fn check(&self, operation: &str, event: &Value) {
+        assert_eq!(self.header("cache-control"), Some("no-store"));
+        if self.status < 400 {
+            assert_eq!(self.header("content-type"), Some("application/json"));
         } else {
-            answer.check_problem(event);
+            self.check_problem(event);
         }
-        answer
+        contract::check(operation, event, self);
     }
 
     fn check_problem(&self, event: &Value) {

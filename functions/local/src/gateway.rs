@@ -1,0 +1,223 @@
+//! API Gateway: an HTTP API in front of the functions.
+//!
+//! It answers as API Gateway does, but for throttling, and for what hyper refuses to read: a request line or a header
+//! that is not HTTP is a 400 without a body.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hyper::body::Incoming;
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderName,
+    HeaderValue, ORIGIN,
+};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use tokio::task::AbortHandle;
+
+use crate::function::Function;
+use crate::http::{self, Answer, empty, json};
+use crate::template::{Cors, FunctionTemplate, Template};
+use crate::{event, invoke_api};
+
+/// The largest body, in bytes (Amazon API Gateway Developer Guide, "Quotas for configuring and running an HTTP API").
+const MAX_BODY: usize = 10 * 1024 * 1024;
+/// The largest request line and header values together, in bytes (there).
+const MAX_HEAD: usize = 10_240;
+/// The largest event of a synchronous invocation, in bytes (AWS Lambda Developer Guide, "Lambda quotas").
+pub(crate) const MAX_EVENT: usize = 6 * 1024 * 1024;
+
+/// API Gateway's id of a request, told to client and function.
+const REQUEST_ID: HeaderName = HeaderName::from_static("apigw-requestid");
+
+/// A running HTTP API, with its functions. It ends when it is dropped.
+pub struct Gateway {
+    api: Arc<Api>,
+    address: SocketAddr,
+    server: AbortHandle,
+}
+
+/// What a gateway serves.
+pub struct Settings<'a> {
+    /// The routes, CORS, and which functions there are.
+    pub template: Template,
+    /// The directory of the functions' binaries.
+    pub binaries: PathBuf,
+    /// How many environments each function may have.
+    pub environments: usize,
+    /// The functions' environment variables.
+    pub variables: &'a [(&'a str, &'a str)],
+    /// What the functions write to, if not each to a file of its own, which [`Function::log`] tells.
+    pub log: Option<File>,
+}
+
+pub(crate) struct Api {
+    pub(crate) functions: Vec<(FunctionTemplate, Function)>,
+    /// The number of the function, by method and path.
+    routes: HashMap<String, usize>,
+    cors: Cors,
+    pub(crate) timeout: Duration,
+}
+
+impl Gateway {
+    /// Serves at `listener`.
+    #[must_use]
+    pub fn start(listener: TcpListener, settings: Settings<'_>) -> Self {
+        let Settings { template, binaries, environments, variables, log } = settings;
+        let Template { functions, cors, timeout } = template;
+        let log = || match &log {
+            Some(log) => log.try_clone(),
+            None => tempfile::tempfile(),
+        };
+        let start = |template: FunctionTemplate| {
+            let binary = binaries.join(&template.binary);
+            (template, Function::new(binary, environments, variables, log().expect("a log")))
+        };
+        let functions: Vec<_> = functions.into_iter().map(start).collect();
+        let routes = functions.iter().enumerate();
+        let routes = routes
+            .flat_map(|(number, (template, _))| template.routes.iter().map(move |route| (route, number)));
+        let routes = routes.map(|(route, number)| (route.clone(), number)).collect();
+
+        let address = listener.local_addr().expect("its address");
+        let api = Arc::new(Api { functions, routes, cors, timeout });
+        let server = http::serve(listener, {
+            let api = Arc::clone(&api);
+            move |client, request| Arc::clone(&api).serve(client, request)
+        });
+        Self { api, address, server: server.expect("a server") }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its functions.
+    pub fn functions(&self) -> impl Iterator<Item = &Function> {
+        self.api.functions.iter().map(|(_, function)| function)
+    }
+
+    /// The function of a binary, or of a logical id of the template.
+    #[must_use]
+    pub fn function(&self, name: &str) -> Option<&Function> {
+        self.api.function(name)
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.server.abort();
+        self.functions().for_each(Function::close);
+    }
+}
+
+impl Api {
+    pub(crate) fn function(&self, name: &str) -> Option<&Function> {
+        let is_it = |template: &FunctionTemplate| template.binary == name || template.id == name;
+        self.functions.iter().find(|(template, _)| is_it(template)).map(|(_, function)| function)
+    }
+
+    async fn serve(self: Arc<Self>, client: SocketAddr, request: Request<Incoming>) -> Answer {
+        let (parts, body) = request.into_parts();
+        if let Some(name) = invoke_api::function_name(&parts) {
+            return invoke_api::invoke(&self, name, body).await;
+        }
+        let id = BASE64_STANDARD.encode(std::array::from_fn::<_, 11, _>(|_| fastrand::u8(..)));
+        let mut answer = self.answer(&parts, body, &id, client.ip()).await;
+        answer.headers_mut().insert(REQUEST_ID, HeaderValue::try_from(id).expect("base64"));
+        answer
+    }
+
+    async fn answer(&self, parts: &Parts, body: Incoming, id: &str, source: IpAddr) -> Answer {
+        // Read whatever becomes of it, so that the connection can go on.
+        let body = http::body(body, MAX_BODY).await;
+        if head_size(parts) > MAX_HEAD {
+            return message(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        }
+        let route = format!("{} {}", parts.method, parts.uri.path());
+        let Some(&function) = self.routes.get(&route) else {
+            let is_preflight = parts.method == Method::OPTIONS;
+            return if is_preflight {
+                self.cors.preflight(&parts.headers)
+            } else {
+                message(StatusCode::NOT_FOUND)
+            };
+        };
+        let Ok(body) = body else { return message(StatusCode::PAYLOAD_TOO_LARGE) };
+        let event = event::event(parts, &body, &route, id, source);
+        if event.len() > MAX_EVENT {
+            return message(StatusCode::PAYLOAD_TOO_LARGE);
+        }
+        let outcome = self.functions[function].1.respond(event, self.timeout).await;
+        let answer = outcome.ok().and_then(|response| event::answer(response.body));
+        let Some(mut answer) = answer else { return message(StatusCode::INTERNAL_SERVER_ERROR) };
+        self.cors.add(&parts.headers, answer.headers_mut());
+        answer
+    }
+}
+
+/// An answer of API Gateway's own.
+fn message(status: StatusCode) -> Answer {
+    let text = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
+        _ => status.canonical_reason().unwrap_or_default(),
+    };
+    json(status, format!(r#"{{"message":"{text}"}}"#))
+}
+
+fn head_size(parts: &Parts) -> usize {
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let headers = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len());
+    parts.method.as_str().len() + target + headers.sum::<usize>()
+}
+
+/// As the Amazon API Gateway Developer Guide has it in "Configure CORS for HTTP APIs".
+impl Cors {
+    /// The answer to an OPTIONS request, to whatever path. Without an origin or a method it has no CORS headers.
+    fn preflight(&self, request: &HeaderMap) -> Answer {
+        let mut answer = empty(StatusCode::NO_CONTENT);
+        if let Some(origin) = self.origin(request)
+            && request.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+        {
+            let headers = answer.headers_mut();
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, value(&self.methods));
+            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, value(&self.headers));
+            headers.insert(ACCESS_CONTROL_MAX_AGE, value(&self.max_age));
+        }
+        answer
+    }
+
+    /// Puts the headers into a function's answer, in place of its own.
+    fn add(&self, request: &HeaderMap, answer: &mut HeaderMap) {
+        for name in [ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS] {
+            answer.remove(name);
+        }
+        if let Some(origin) = self.origin(request) {
+            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, value(&self.exposed));
+        }
+    }
+
+    /// Who is told to be allowed, if the request names an origin that is.
+    fn origin(&self, request: &HeaderMap) -> Option<HeaderValue> {
+        let origin = request.get(ORIGIN)?;
+        if self.origins.iter().any(|allowed| allowed == "*") {
+            return Some(HeaderValue::from_static("*"));
+        }
+        self.origins.iter().any(|allowed| allowed == origin).then(|| origin.clone())
+    }
+}
+
+fn value(text: &str) -> HeaderValue {
+    text.try_into().expect("the template has valid headers")
+}
