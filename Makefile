@@ -27,12 +27,14 @@ help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(call tool,cargo-lambda) ## Serve all routes on http://localhost:9000, with a private database in .local/ (or DATABASE_URL).
-	cargo build --bins --example demo
-	@$(SERVER) $(DATA) functions/local/run
+run: ## Serve all routes on http://localhost:9000, with a private database in .local/ (or DATABASE_URL). WATCH=1 rebuilds.
+	@echo "[1/4] Compiling; the first time this takes minutes"
+	@cargo build --bins --example demo
+	@echo "[2/4] Starting the database"
+	@$(SERVER) $(DATA) $${CARGO_TARGET_DIR:-target}/debug/local
 
 .PHONY: invoke
-invoke: ## Send events/FN.json to the function FN of a running `make run`: make invoke FN=send_message
+invoke: $(call tool,cargo-lambda) ## Send events/FN.json to the function FN of a running `make run`: make invoke FN=send_message
 	@test -f events/$(FN).json || { echo "FN must be one of: $(basename $(notdir $(wildcard events/*.json)))"; exit 2; }
 	@$(CARGO_LAMBDA) lambda invoke $(FN) --invoke-address 127.0.0.1 --data-file events/$(FN).json --output-format json
 
@@ -96,12 +98,12 @@ clean: ## Remove what was built and installed, and the private databases.
 	rm -rf target .venv .local .aws-sam
 
 .venv/redocly/installed: $(call tool,node)
-	@echo "Installing $(REDOCLY) into .venv/redocly"
+	@echo "Installing $(REDOCLY) into .venv/redocly" >&2
 	@PATH="$(CURDIR)/.venv/node/bin:$$PATH" npm install --silent --prefix .venv/redocly $(REDOCLY)
 	@touch $@
 
 .venv/%/installed:
-	@echo "Installing $* into .venv/$*"
+	@echo "Installing $* into .venv/$*" >&2
 	@python3 -c 'import ensurepip' 2> /dev/null || { echo "and Debian's python3-venv for it"; \
 	  $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy python3-venv; }
 	@python3 -m venv .venv/$*

@@ -74,12 +74,10 @@ impl Function {
         answer: impl AsyncFn(Event) -> Result<T, lambda_runtime::Error>,
     ) -> ExitCode {
         let operation = self.operation;
-        match lambda_runtime::run(service_fn(|event| answer(event))).await {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                tracing::error!(operation, %error, "{operation} has lost its runtime API");
-                ExitCode::FAILURE
-            }
+        if let Err(cause) = lambda_runtime::run(service_fn(|event| answer(event))).await {
+            // Lambda has ended the environment, and tells so itself if that was no orderly end.
+            tracing::info!(operation, %cause, "{operation} has ended with its runtime API");
         }
+        ExitCode::SUCCESS
     }
 }

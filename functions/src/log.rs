@@ -15,7 +15,7 @@ pub(crate) fn init() {
         .with_current_span(false)
         .with_span_list(false)
         .with_target(false);
-    // The runtime warns of a setting that the local emulator makes.
+    // The runtime warns of a setting that the local gateway makes.
     let levels =
         Targets::new().with_default(LevelFilter::INFO).with_target("lambda_runtime", LevelFilter::ERROR);
     tracing_subscriber::registry().with(json).with(levels).init();

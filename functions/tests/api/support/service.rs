@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, TcpListener};
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 use base64::Engine;
@@ -22,7 +23,7 @@ pub struct Service {
     pub database: Database,
     database_url: String,
     environments: usize,
-    gateway: OnceLock<Gateway>,
+    gateway: OnceLock<Running>,
     /// Connections that are open, each from its source.
     clients: Mutex<Vec<(IpAddr, Client)>>,
     request_ids: Mutex<Vec<String>>,
@@ -59,7 +60,7 @@ impl Service {
 
     /// The gateway, which is started when it is first needed.
     pub fn gateway(&self) -> &Gateway {
-        self.gateway.get_or_init(|| {
+        let running = self.gateway.get_or_init(|| {
             let settings = Settings {
                 template: TEMPLATE.clone(),
                 binaries: binary("migrate").parent().unwrap().into(),
@@ -67,8 +68,9 @@ impl Service {
                 variables: &[("DATABASE_URL", &self.database_url)],
                 log: None,
             };
-            Gateway::start(TcpListener::bind("127.0.0.1:0").unwrap(), settings)
-        })
+            Running(Gateway::start(TcpListener::bind("127.0.0.1:0").unwrap(), settings))
+        });
+        &running.0
     }
 
     /// The function of an operation.
@@ -140,6 +142,18 @@ impl Service {
         let answer = self.login().json(json!({"username": username, "password": PASSWORD})).expect(200);
         let token = answer.body["token"].as_str().unwrap().to_owned();
         Session { service: self, username: username.into(), token }
+    }
+}
+
+/// A gateway that shows what the functions have logged of trouble, if the test fails.
+struct Running(Gateway);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let logs: String = self.0.functions().map(Function::log).collect();
+            logs.lines().filter(|line| line.contains("ERROR")).for_each(|line| eprintln!("{line}"));
+        }
     }
 }
 
@@ -262,6 +276,7 @@ impl<'a> Call<'a> {
             !name.is_empty()
                 && name.bytes().all(is_name)
                 && !value.bytes().any(|byte| byte.is_ascii_control())
+                && value.trim() == value
         };
         if !self.query.bytes().all(is_query) || !self.headers.iter().all(is_header) {
             return None;
@@ -445,7 +460,7 @@ impl Answer {
         assert_eq!((self.status, self.code()), (503, "UNAVAILABLE"), "{}", self.body);
         let seconds: u32 = self.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=30).contains(&seconds));
-        let text = self.body.to_string().to_lowercase();
+        let text = format!("{} {}", self.body["title"], self.body["detail"]).to_lowercase();
         for secret in ["sql", "127.0.0.1", "connection", "chat_", "proxy"] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
