@@ -69,6 +69,18 @@ impl Template {
             ),
         }
     }
+
+    /// Method and path of the first route to the function of a binary, as in `GET /users`.
+    #[must_use]
+    pub fn route(&self, binary: &str) -> Option<&str> {
+        let function = self.functions.iter().find(|function| function.binary == binary)?;
+        function.routes.first().map(String::as_str)
+    }
+
+    /// The binaries of the functions.
+    pub fn binaries(&self) -> impl Iterator<Item = &str> {
+        self.functions.iter().map(|function| function.binary.as_str())
+    }
 }
 
 fn routes(function: &Value) -> impl Iterator<Item = String> {

@@ -26,7 +26,7 @@ fn behind_a_proxy() -> (Service, Proxy, String) {
 
 fn send(service: &Service, token: &str, message: &str) -> Answer {
     let body = json!({"sender": "alice", "receiver": "alice", "message": message});
-    service.send_message().token(token).json(body).send()
+    service.call("send_message").token(token).json(body).send()
 }
 
 fn stored(service: &Service) -> i64 {
@@ -47,7 +47,7 @@ fn refusals_keep_the_connection() {
     let (service, proxy, token) = behind_a_proxy();
     let alice_to_nobody = json!({"sender": "alice", "receiver": "nobody", "message": "x"});
     for _ in 0..5 {
-        service.send_message().token(&token).json(alice_to_nobody.clone()).expect(404);
+        service.call("send_message").token(&token).json(alice_to_nobody.clone()).expect(404);
     }
     assert_eq!(proxy.connections(), 1);
 }
@@ -115,19 +115,19 @@ fn a_login_whose_reply_is_lost_opens_one_session() {
 fn a_creation_whose_reply_is_lost_is_answered_with_success() {
     let (service, proxy, _) = behind_a_proxy();
     let user = |username| json!({"username": username, "password": PASSWORD});
-    service.create_user().json(user("bob")).expect(201);
+    service.call("create_user").json(user("bob")).expect(201);
     proxy.set(Mode::SwallowReplies);
-    service.create_user().json(user("carol")).expect(201);
+    service.call("create_user").json(user("carol")).expect(201);
     assert!(proxy.swallowed() > 0);
-    service.create_user().json(user("carol")).expect(409);
+    service.call("create_user").json(user("carol")).expect(409);
 }
 
 #[test]
 fn a_logout_whose_reply_is_lost_has_ended_the_session() {
     let (service, proxy, token) = behind_a_proxy();
-    service.logout().token(bad_input::UNKNOWN_TOKEN).json(json!({"username": "alice"})).expect(401);
+    service.call("logout").token(bad_input::UNKNOWN_TOKEN).json(json!({"username": "alice"})).expect(401);
     proxy.set(Mode::SwallowReplies);
-    service.logout().token(&token).json(json!({"username": "alice"})).expect(401);
+    service.call("logout").token(&token).json(json!({"username": "alice"})).expect(401);
     assert!(proxy.swallowed() > 0);
     assert_eq!(service.database.number("SELECT COUNT(*) FROM sessions"), 0);
 }
@@ -156,7 +156,7 @@ fn a_procedure_that_is_being_replaced_is_waited_for() {
     for sql in ["CREATE TABLE calls (n INT)", &itself, "DROP PROCEDURE get_users", in_between] {
         service.database.execute(sql);
     }
-    service.get_users().token(&token).expect(200);
+    service.call("get_users").token(&token).expect(200);
     assert_eq!(service.database.number("SELECT COUNT(*) FROM calls"), 3);
 }
 
@@ -171,7 +171,7 @@ fn a_bug_in_a_statement_is_a_500_that_tells_nothing() {
         service.database.execute("DROP PROCEDURE get_users");
         let parameters = "p_token BINARY(32), p_limit INT, p_after VARCHAR(64)";
         service.database.execute(&format!("CREATE PROCEDURE get_users({parameters}) {body}"));
-        let answer = service.get_users().token(&token).expect(500);
+        let answer = service.call("get_users").token(&token).expect(500);
         assert_eq!(
             (answer.code(), &answer.body["detail"]),
             ("INTERNAL", &json!("Something went wrong on our side."))
@@ -193,7 +193,7 @@ fn a_database_that_does_not_answer_is_a_503_in_time_and_service_resumes() {
     }
     let start = Instant::now();
     let body = json!({"username": "alice", "password": PASSWORD});
-    service.login().json(body).send().assert_unavailable();
+    service.call("login").json(body).send().assert_unavailable();
     assert!(start.elapsed() < PROMISED, "two calls share the time of one request");
     proxy.set(Mode::Forward);
     assert_eq!(send(&service, &token, "3").status, 201);
@@ -204,7 +204,8 @@ fn a_conversation_locked_by_another_session_is_a_503_in_time_and_the_send_can_be
     let (service, proxy, token) = behind_a_proxy();
     assert_eq!(send(&service, &token, "1").status, 201);
     let body = json!({"sender": "alice", "receiver": "alice", "message": "2"});
-    let call = || service.send_message().token(&token).json(body.clone()).header("Idempotency-Key", "2");
+    let call =
+        || service.call("send_message").token(&token).json(body.clone()).header("Idempotency-Key", "2");
     let lock = service.database.lock("SELECT last_id FROM conversations FOR UPDATE");
     let start = Instant::now();
     call().send().assert_unavailable();
@@ -258,10 +259,10 @@ fn a_server_that_is_full_is_a_503_and_service_resumes() {
     let before = connections();
     let guests: Vec<_> = (0..12).map_while(|_| Database::connect_through(&database.functions_url)).collect();
     assert!(guests.len() < 12, "the server is full");
-    service.get_users().token(&token).query("limit=1").send().assert_unavailable();
+    service.call("get_users").token(&token).query("limit=1").send().assert_unavailable();
     drop(guests);
     wait_until("the guests have gone", || connections() <= before);
-    service.get_users().token(&token).expect(200);
+    service.call("get_users").token(&token).expect(200);
 }
 
 #[test]
@@ -270,8 +271,8 @@ fn a_server_with_too_many_prepared_statements_is_a_503_and_service_resumes() {
     let service = Service::on(Database::on(&server.url));
     let token = service.session("alice").token;
     service.database.execute("SET GLOBAL max_prepared_stmt_count = 0");
-    service.get_users().token(&token).send().assert_unavailable();
+    service.call("get_users").token(&token).send().assert_unavailable();
     assert!(service.logs().contains("MySQL error 1461"), "{}", service.logs());
     service.database.execute("SET GLOBAL max_prepared_stmt_count = 16382");
-    service.get_users().token(&token).expect(200);
+    service.call("get_users").token(&token).expect(200);
 }

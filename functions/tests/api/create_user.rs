@@ -7,8 +7,10 @@ use crate::support::{Service, at_once, bad_input};
 #[test]
 fn a_user_is_created_and_not_logged_in() {
     let service = Service::start();
-    let answer =
-        service.create_user().json(json!({"username": "Alice", "password": "correct horse"})).expect(201);
+    let answer = service
+        .call("create_user")
+        .json(json!({"username": "Alice", "password": "correct horse"}))
+        .expect(201);
     assert_eq!(answer.body, json!({"username": "Alice", "logged_in": false}));
 }
 
@@ -17,27 +19,33 @@ fn every_allowed_character_and_length_makes_a_name() {
     let service = Service::start();
     for name in ["abc", "7of9", "a.b_c-d@e+f", "user@example.org", &"x".repeat(64)] {
         let body = json!({"username": name, "password": "correct horse"});
-        assert_eq!(service.create_user().json(body).expect(201).body["username"], name);
+        assert_eq!(service.call("create_user").json(body).expect(201).body["username"], name);
     }
 }
 
 #[test]
 fn a_name_is_taken_in_any_case() {
     let service = Service::start();
-    service.create_user().json(json!({"username": "Alice", "password": "correct horse"})).expect(201);
+    service.call("create_user").json(json!({"username": "Alice", "password": "correct horse"})).expect(201);
     for name in ["Alice", "alice", "ALICE"] {
-        let answer =
-            service.create_user().json(json!({"username": name, "password": "another horse"})).expect(409);
+        let answer = service
+            .call("create_user")
+            .json(json!({"username": name, "password": "another horse"}))
+            .expect(409);
         assert_eq!((answer.code(), answer.fields()), ("USERNAME_TAKEN", vec!["username"]));
     }
-    service.login().json(json!({"username": "Alice", "password": "correct horse"})).expect(200);
+    service.call("login").json(json!({"username": "Alice", "password": "correct horse"})).expect(200);
 }
 
 #[test]
 fn of_twelve_creations_of_one_name_at_once_one_succeeds() {
     let service = Service::start().environments(4);
     let create = || {
-        service.create_user().json(json!({"username": "alice", "password": "correct horse"})).send().status
+        service
+            .call("create_user")
+            .json(json!({"username": "alice", "password": "correct horse"}))
+            .send()
+            .status
     };
     let mut statuses = at_once(12, |_| create());
     statuses.sort_unstable();
@@ -63,7 +71,7 @@ fn the_name_of_a_deleted_user_stays_taken() {
     service.session("Alice");
     service.database.delete_user("alice");
     let body = json!({"username": "aLICE", "password": "correct horse"});
-    assert_eq!(service.create_user().json(body).expect(409).code(), "USERNAME_TAKEN");
+    assert_eq!(service.call("create_user").json(body).expect(409).code(), "USERNAME_TAKEN");
 }
 
 #[test]
@@ -77,11 +85,11 @@ fn weak_passwords_are_refused_with_the_reason() {
         ("horse", "correct horse", "contains the username"),
     ] {
         let answer =
-            service.create_user().json(json!({"username": username, "password": password})).expect(400);
+            service.call("create_user").json(json!({"username": username, "password": password})).expect(400);
         assert_eq!((answer.code(), answer.fields()), ("WEAK_PASSWORD", vec!["password"]));
         assert!(answer.body["detail"].as_str().unwrap().contains(reason), "{}", answer.body);
     }
-    service.create_user().json(json!({"username": "bob", "password": "bob's long one"})).expect(201);
+    service.call("create_user").json(json!({"username": "bob", "password": "bob's long one"})).expect(201);
 }
 
 #[test]
@@ -96,9 +104,9 @@ fn passwords_differ_in_every_character() {
         ("emoji", "🔑🔑🔑🔑🔑🔑🔑🔑", "🔑🔑🔑🔑🔑🔑🔑🔒"),
         ("longest", &"🔑".repeat(128), &"🔑".repeat(127)),
     ] {
-        service.create_user().json(json!({"username": username, "password": password})).expect(201);
-        service.login().json(json!({"username": username, "password": other})).expect(401);
-        service.login().json(json!({"username": username, "password": password})).expect(200);
+        service.call("create_user").json(json!({"username": username, "password": password})).expect(201);
+        service.call("login").json(json!({"username": username, "password": other})).expect(401);
+        service.call("login").json(json!({"username": username, "password": password})).expect(200);
     }
 }
 
@@ -109,17 +117,17 @@ fn a_password_is_the_same_composed_and_decomposed() {
         ("composed", "caf\u{e9} creme", "cafe\u{301} creme"),
         ("decomposed", "A\u{30a}ngstrom", "\u{212b}ngstrom"),
     ] {
-        service.create_user().json(json!({"username": username, "password": password})).expect(201);
-        service.login().json(json!({"username": username, "password": other})).expect(200);
+        service.call("create_user").json(json!({"username": username, "password": password})).expect(201);
+        service.call("login").json(json!({"username": username, "password": other})).expect(200);
     }
     let seven = json!({"username": "seven", "password": "e\u{301}".repeat(7)});
-    service.create_user().json(seven).expect(400);
+    service.call("create_user").json(seven).expect(400);
 }
 
 #[test]
 fn passwords_are_stored_as_argon2id_hashes() {
     let service = Service::start();
-    service.create_user().json(json!({"username": "alice", "password": "correct horse"})).expect(201);
+    service.call("create_user").json(json!({"username": "alice", "password": "correct horse"})).expect(201);
     let stored = service.database.number(
         "SELECT COUNT(*) FROM users WHERE password LIKE '$argon2id$v=19$m=19456,t=2,p=1$%' AND password NOT LIKE '%horse%'",
     );
@@ -137,18 +145,18 @@ fn bad_input_is_refused() {
         ("password", json!("x".repeat(129)), "too long"),
     ]);
     let good = json!({"username": "alice", "password": "correct horse"});
-    bad_input::check(&service, || service.create_user(), &good, &json!({}), &bad_values);
-    bad_input::check_media_type_and_size(&service, || service.create_user());
+    bad_input::check(&service, || service.call("create_user"), &good, &json!({}), &bad_values);
+    bad_input::check_media_type_and_size(&service, || service.call("create_user"));
 }
 
 #[test]
 fn checks_answer_in_their_order() {
     let service = Service::start();
     let too_large = "x".repeat(200_000);
-    service.create_user().raw(too_large.as_str()).expect(415);
-    service.create_user().header("Content-Type", "application/json").raw(too_large).expect(413);
+    service.call("create_user").raw(too_large.as_str()).expect(415);
+    service.call("create_user").header("Content-Type", "application/json").raw(too_large).expect(413);
     let user = json!({"username": "alice", "password": "correct horse"});
-    service.create_user().json(user.clone()).expect(201);
-    service.create_user().json(user.clone()).query("a=b").expect(400);
-    service.create_user().json(user).expect(409);
+    service.call("create_user").json(user.clone()).expect(201);
+    service.call("create_user").json(user.clone()).query("a=b").expect(400);
+    service.call("create_user").json(user).expect(409);
 }

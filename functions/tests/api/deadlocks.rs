@@ -25,7 +25,7 @@ fn a_mixed_load_of_all_operations_meets_no_deadlock() {
     let server = OwnServer::start("");
     let service = Service::on(Database::on(&server.url)).environments(CLIENTS);
     for user in USERS {
-        service.create_user().json(json!({"username": user, "password": PASSWORD})).expect(201);
+        service.call("create_user").json(json!({"username": user, "password": PASSWORD})).expect(201);
     }
     let before = service.database.deadlocks();
     thread::scope(|scope| {
@@ -35,23 +35,26 @@ fn a_mixed_load_of_all_operations_meets_no_deadlock() {
                 for round in 0..ROUNDS {
                     let (user, other) = (USERS[(client + round) % USERS.len()], USERS[client % USERS.len()]);
                     let source = format!("192.0.2.{client}");
-                    let login =
-                        |password| service.login().json(json!({"username": user, "password": password}));
+                    let login = |password| {
+                        service.call("login").json(json!({"username": user, "password": password}))
+                    };
                     login("wrong password").from(&source).expect(401);
                     let token =
                         login(PASSWORD).from(&source).expect(200).body["token"].as_str().unwrap().to_owned();
                     let body = json!({"sender": user, "receiver": other, "message": "hello"});
                     // Somebody may have logged the user out everywhere.
                     let expected = |status, good| assert!([good, 401].contains(&status), "{status}");
-                    expected(service.send_message().token(&token).json(body).send().status, 201);
+                    expected(service.call("send_message").token(&token).json(body).send().status, 201);
                     let page = json!({"sender": user, "receiver": other});
-                    expected(service.get_messages().token(&token).json(page).send().status, 200);
-                    expected(service.get_users().token(&token).send().status, 200);
+                    expected(service.call("get_messages").token(&token).json(page).send().status, 200);
+                    expected(service.call("get_users").token(&token).send().status, 200);
                     let logout = json!({"username": user, "everywhere": round % 2 == 0});
-                    expected(service.logout().token(&token).json(logout).send().status, 200);
+                    expected(service.call("logout").token(&token).json(logout).send().status, 200);
                     let name = format!("new-{client}-{}", round / 2);
-                    let created =
-                        service.create_user().json(json!({"username": name, "password": PASSWORD})).send();
+                    let created = service
+                        .call("create_user")
+                        .json(json!({"username": name, "password": PASSWORD}))
+                        .send();
                     assert!([201, 409].contains(&created.status), "{}", created.body);
                     expire(service, client, round);
                 }

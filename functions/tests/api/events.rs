@@ -17,7 +17,7 @@ impl<'a> Alice<'a> {
     }
 
     fn get_users(&self) -> Call<'a> {
-        self.0.service.get_users().token(&self.0.token)
+        self.0.service.call("get_users").token(&self.0.token)
     }
 
     /// The answer to a GetUsers that is good but for what `change` does to its event.
@@ -103,7 +103,7 @@ fn a_bad_value_of_a_header_stays_bad_and_of_one_that_nobody_reads_is_nobodys_bus
 fn a_token_may_stand_behind_several_spaces_and_any_scheme_but_bearer_is_no_token() {
     let service = Service::start();
     let alice = Alice::new(&service);
-    let with = |value: String| service.get_users().header("Authorization", &value);
+    let with = |value: String| service.call("get_users").header("Authorization", &value);
     let token = &alice.0.token;
     for good in [format!("Bearer {token}"), format!("bearer  {token}"), format!("BEARER     {token}")] {
         with(good).expect(200);
@@ -118,8 +118,8 @@ fn a_token_may_stand_behind_several_spaces_and_any_scheme_but_bearer_is_no_token
         assert_eq!(challenge(bad.clone()).as_deref(), Some(r#"Bearer error="invalid_token""#), "{bad}");
     }
     let ended = service.log_in("alice");
-    service.logout().token(&ended.token).json(json!({"username": "alice"})).expect(200);
-    let answer = service.get_users().token(&ended.token).expect(401);
+    service.call("logout").token(&ended.token).json(json!({"username": "alice"})).expect(200);
+    let answer = service.call("get_users").token(&ended.token).expect(401);
     assert_eq!(answer.header("www-authenticate"), Some(r#"Bearer error="invalid_token""#));
 }
 
@@ -156,7 +156,7 @@ fn members_of_an_event_may_be_null_or_missing() {
         }
     }
     let login = json!({"username": "alice", "password": "a wrong password"});
-    let mut event = service.login().json(login).event();
+    let mut event = service.call("login").json(login).event();
     event["requestContext"] = Value::Null;
     assert_eq!(service.invoke("login", &event).unwrap().code(), "INVALID_CREDENTIALS");
     assert_eq!(alice.errors(), 0);

@@ -75,7 +75,7 @@ fn either_order_of_the_names_is_the_same_conversation() {
         [alice.message("bob", "to bob").expect(201).body, bob.message("alice", "to alice").expect(201).body];
     for (sender, receiver) in [("alice", "bob"), ("bob", "alice"), ("BOB", "Alice")] {
         let body = json!({"sender": sender, "receiver": receiver});
-        let page = service.get_messages().token(&alice.token).json(body).expect(200).body;
+        let page = service.call("get_messages").token(&alice.token).json(body).expect(200).body;
         assert_eq!(page, json!({"messages": sent, "more": false}));
     }
 }
@@ -98,7 +98,7 @@ fn nobody_reads_a_conversation_of_others() {
     alice.message("bob", "secret").expect(201);
     for (sender, receiver) in [("alice", "bob"), ("bob", "alice"), ("alice", "alice"), ("nobody", "alice")] {
         let body = json!({"sender": sender, "receiver": receiver});
-        let answer = service.get_messages().token(&mallory.token).json(body).expect(403);
+        let answer = service.call("get_messages").token(&mallory.token).json(body).expect(403);
         assert_eq!((answer.code(), answer.fields()), ("FORBIDDEN", vec!["sender"]));
     }
     assert_eq!(mallory.ids("alice", json!({})), (vec![], false));
@@ -139,7 +139,7 @@ fn what_is_not_answered_is_not_sent_by_the_database_either() {
 fn bad_input_is_refused() {
     let service = Service::start();
     let alice = service.session("alice");
-    let call = || service.get_messages().token(&alice.token);
+    let call = || service.call("get_messages").token(&alice.token);
     let mut bad_values = bad_input::bad_usernames("sender");
     bad_values.extend(bad_input::bad_usernames("receiver"));
     bad_values.extend([("limit", json!(0), "too small"), ("limit", json!(201), "too large")]);
@@ -148,7 +148,7 @@ fn bad_input_is_refused() {
     bad_input::check(&service, call, &good, &json!({"limit": 10, "before": 5}), &bad_values);
     bad_input::check(&service, call, &good, &json!({"after": 5}), &[]);
     bad_input::check_media_type_and_size(&service, call);
-    bad_input::check_session(|| service.get_messages().json(good.clone()));
+    bad_input::check_session(|| service.call("get_messages").json(good.clone()));
 
     let both = json!({"sender": "alice", "receiver": "bob", "before": 5, "after": 1});
     assert_eq!(call().json(both).expect(400).code(), "INVALID_FIELD");
@@ -158,7 +158,7 @@ fn bad_input_is_refused() {
 fn checks_answer_in_their_order() {
     let service = Service::start();
     service.session("alice");
-    let call = || service.get_messages();
+    let call = || service.call("get_messages");
     call().raw("").expect(401);
     call().token(bad_input::UNKNOWN_TOKEN).raw("").expect(415);
     call().token(bad_input::UNKNOWN_TOKEN).json(json!({"sender": "alice"})).expect(400);

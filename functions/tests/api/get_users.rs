@@ -6,7 +6,7 @@ use crate::support::{Service, Session, bad_input};
 
 /// The names of a page and its `next`.
 fn names(session: &Session<'_>, query: &str) -> (Vec<String>, Value) {
-    let body = session.service.get_users().token(&session.token).query(query).expect(200).body;
+    let body = session.service.call("get_users").token(&session.token).query(query).expect(200).body;
     let users = body["users"].as_array().unwrap();
     (users.iter().map(|user| user["username"].as_str().unwrap().to_owned()).collect(), body["next"].clone())
 }
@@ -24,7 +24,7 @@ fn users_are_listed_with_their_state() {
     let service = Service::start();
     let alice = service.session("Alice");
     with_users(&service, &["bob"]);
-    let answer = service.get_users().token(&alice.token).expect(200);
+    let answer = service.call("get_users").token(&alice.token).expect(200);
     assert_eq!(
         answer.body,
         json!({
@@ -99,7 +99,7 @@ fn logged_in_does_not_lie_when_a_session_runs_out() {
         let past = "UTC_TIMESTAMP(6) - INTERVAL 1 SECOND";
         service.database.execute(&format!("UPDATE {table} = {past} WHERE username = 'bob'"));
     }
-    let users = service.get_users().token(&alice.token).expect(200).body;
+    let users = service.call("get_users").token(&alice.token).expect(200).body;
     assert_eq!(users["users"][1], json!({"username": "bob", "logged_in": false}));
 }
 
@@ -109,9 +109,9 @@ fn deleted_users_are_not_listed() {
     let alice = service.session("alice");
     service.session("bob");
     service.database.delete_user("bob");
-    let page = service.get_users().token(&alice.token).expect(200).body;
+    let page = service.call("get_users").token(&alice.token).expect(200).body;
     assert_eq!(page, json!({"users": [{"username": "alice", "logged_in": true}], "next": null}));
-    let page = service.get_users().token(&alice.token).query("after=alice").expect(200).body;
+    let page = service.call("get_users").token(&alice.token).query("after=alice").expect(200).body;
     assert_eq!(page, json!({"users": [], "next": null}));
 }
 
@@ -143,7 +143,7 @@ fn bad_parameters_are_refused() {
         ("=5", "UNKNOWN_PARAMETER", &[""], "no name"),
         ("limit=0&after=x&page=2", "INVALID_FIELD", &["limit", "after", "page"], "everything at once"),
     ] {
-        let answer = service.get_users().token(&alice.token).query(query).expect(400);
+        let answer = service.call("get_users").token(&alice.token).query(query).expect(400);
         assert_eq!((answer.code(), answer.fields()), (code, fields.to_vec()), "{reason}");
     }
 }
@@ -152,8 +152,8 @@ fn bad_parameters_are_refused() {
 fn a_body_is_ignored() {
     let service = Service::start();
     let alice = service.session("alice");
-    service.get_users().token(&alice.token).raw("not JSON").expect(200);
-    service.get_users().token(&alice.token).raw(vec![0xff; 200_000]).expect(200);
+    service.call("get_users").token(&alice.token).raw("not JSON").expect(200);
+    service.call("get_users").token(&alice.token).raw(vec![0xff; 200_000]).expect(200);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn headers_that_nobody_reads_may_hold_anything() {
     let service = Service::start();
     let alice = service.session("alice");
     for (name, value) in [("x-odd", "\0\r\n\u{7f}"), ("not a name", ""), ("", "é🎉")] {
-        service.get_users().token(&alice.token).header(name, value).expect(200);
+        service.call("get_users").token(&alice.token).header(name, value).expect(200);
     }
 }
 
@@ -169,7 +169,7 @@ fn headers_that_nobody_reads_may_hold_anything() {
 fn only_users_see_users() {
     let service = Service::start();
     service.session("alice");
-    bad_input::check_session(|| service.get_users());
-    service.get_users().query("limit=0").expect(401);
-    service.get_users().token(bad_input::UNKNOWN_TOKEN).query("limit=0").expect(400);
+    bad_input::check_session(|| service.call("get_users"));
+    service.call("get_users").query("limit=0").expect(401);
+    service.call("get_users").token(bad_input::UNKNOWN_TOKEN).query("limit=0").expect(400);
 }

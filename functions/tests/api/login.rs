@@ -11,7 +11,7 @@ use crate::support::service::{Call, PASSWORD, SOURCE};
 use crate::support::{Database, OwnServer, Service, at_once, bad_input, wait_until};
 
 fn attempt<'a>(service: &'a Service, username: &str, password: &str) -> Call<'a> {
-    service.login().json(json!({"username": username, "password": password}))
+    service.call("login").json(json!({"username": username, "password": password}))
 }
 
 /// Makes `count` failed attempts.
@@ -52,7 +52,7 @@ fn sources_fail(service: &Service, username: &str, sources: u8, failures: u32) {
 #[test]
 fn a_login_opens_a_session_of_thirty_days() {
     let service = Service::start();
-    service.create_user().json(json!({"username": "Alice", "password": PASSWORD})).expect(201);
+    service.call("create_user").json(json!({"username": "Alice", "password": PASSWORD})).expect(201);
     let answer = attempt(&service, "aLICE", PASSWORD).expect(200);
 
     assert_eq!(answer.body.as_object().unwrap().len(), 3);
@@ -65,7 +65,7 @@ fn a_login_opens_a_session_of_thirty_days() {
         "SELECT TIMESTAMPDIFF(SECOND, UTC_TIMESTAMP(6), STR_TO_DATE('{expires_at}', '%Y-%m-%dT%H:%i:%s.%fZ'))"
     ));
     assert!((30 * 86_400 - 60..=30 * 86_400).contains(&seconds), "{seconds}");
-    service.get_users().token(token).expect(200);
+    service.call("get_users").token(token).expect(200);
 }
 
 #[test]
@@ -82,10 +82,10 @@ fn a_session_is_not_extended_by_use_and_ends_on_time() {
     let service = Service::start();
     let alice = service.session("alice");
     service.database.execute("UPDATE sessions SET expires = UTC_TIMESTAMP(6) + INTERVAL 2 SECOND");
-    service.get_users().token(&alice.token).expect(200);
+    service.call("get_users").token(&alice.token).expect(200);
     alice.message("alice", "note").expect(201);
     thread::sleep(Duration::from_secs(2));
-    assert_eq!(service.get_users().token(&alice.token).expect(401).code(), "INVALID_TOKEN");
+    assert_eq!(service.call("get_users").token(&alice.token).expect(401).code(), "INVALID_TOKEN");
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn several_sessions_of_one_user_live_side_by_side() {
     let service = Service::start();
     let (one, two) = (service.session("alice"), service.log_in("alice"));
     assert_ne!(one.token, two.token);
-    service.get_users().token(&one.token).expect(200);
-    service.get_users().token(&two.token).expect(200);
+    service.call("get_users").token(&one.token).expect(200);
+    service.call("get_users").token(&two.token).expect(200);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn a_deleted_user_does_not_exist() {
     let alice = service.session("alice");
     service.database.delete_user("alice");
     assert_eq!(attempt(&service, "alice", PASSWORD).expect(401).code(), "INVALID_CREDENTIALS");
-    service.get_users().token(&alice.token).expect(401);
+    service.call("get_users").token(&alice.token).expect(401);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn after_ten_failures_from_one_address_even_the_right_password_waits() {
     assert!((28..=30).contains(&retry_after(&service, "alice", "192.0.2.7")));
     assert!((28..=30).contains(&retry_after(&service, "ALICE", "192.0.2.7")), "names count without case");
     attempt(&service, "alice", PASSWORD).from("192.0.2.8").expect(200);
-    service.get_users().token(&alice.token).expect(200);
+    service.call("get_users").token(&alice.token).expect(200);
 
     pass(&service, "31 SECOND");
     attempt(&service, "alice", PASSWORD).from("192.0.2.7").expect(200);
@@ -421,8 +421,8 @@ fn bad_input_is_refused() {
         ("password", json!("x".repeat(129)), "too long"),
     ]);
     let good = json!({"username": "alice", "password": PASSWORD});
-    bad_input::check(&service, || service.login(), &good, &json!({}), &bad_values);
-    bad_input::check_media_type_and_size(&service, || service.login());
+    bad_input::check(&service, || service.call("login"), &good, &json!({}), &bad_values);
+    bad_input::check_media_type_and_size(&service, || service.call("login"));
     attempt(&service, "alice", "password").expect(401);
     attempt(&service, "alice", "alice-alice").expect(401);
 }
@@ -433,9 +433,9 @@ fn checks_answer_in_their_order() {
     service.session("alice");
     fail(&service, "alice", SOURCE, 10);
     let too_large = "x".repeat(200_000);
-    service.login().raw(too_large.as_str()).expect(415);
-    service.login().header("Content-Type", "application/json").raw(too_large).expect(413);
-    service.login().json(json!({"username": "alice", "password": PASSWORD, "more": 1})).expect(400);
-    service.login().json(json!({"username": "alice", "password": PASSWORD})).query("a=b").expect(400);
-    service.login().json(json!({"username": "alice", "password": "wrong password"})).expect(429);
+    service.call("login").raw(too_large.as_str()).expect(415);
+    service.call("login").header("Content-Type", "application/json").raw(too_large).expect(413);
+    service.call("login").json(json!({"username": "alice", "password": PASSWORD, "more": 1})).expect(400);
+    service.call("login").json(json!({"username": "alice", "password": PASSWORD})).query("a=b").expect(400);
+    service.call("login").json(json!({"username": "alice", "password": "wrong password"})).expect(429);
 }

@@ -6,11 +6,11 @@ use crate::support::service::Call;
 use crate::support::{Service, Session, at_once, bad_input};
 
 fn logout<'a>(session: &Session<'a>, body: Value) -> Call<'a> {
-    session.service.logout().token(&session.token).json(body)
+    session.service.call("logout").token(&session.token).json(body)
 }
 
 fn logged_in(session: &Session<'_>, username: &str) -> bool {
-    let users = session.service.get_users().token(&session.token).expect(200).body;
+    let users = session.service.call("get_users").token(&session.token).expect(200).body;
     let user =
         users["users"].as_array().unwrap().iter().find(|user| user["username"] == username).unwrap().clone();
     user["logged_in"].as_bool().unwrap()
@@ -23,7 +23,7 @@ fn a_logout_ends_the_session() {
     assert!(logged_in(&bob, "Alice"));
     let answer = logout(&alice, json!({"username": "ALICE"})).expect(200);
     assert_eq!(answer.body, json!({"username": "Alice", "logged_in": false}));
-    service.get_users().token(&alice.token).expect(401);
+    service.call("get_users").token(&alice.token).expect(401);
     assert!(!logged_in(&bob, "Alice"));
 }
 
@@ -44,9 +44,9 @@ fn everywhere_ends_all_sessions_of_the_user_and_of_nobody_else() {
     let (one, two, bob) = (service.session("alice"), service.log_in("alice"), service.session("bob"));
     let answer = logout(&one, json!({"username": "alice", "everywhere": true})).expect(200);
     assert_eq!(answer.body, json!({"username": "alice", "logged_in": false}));
-    service.get_users().token(&one.token).expect(401);
-    service.get_users().token(&two.token).expect(401);
-    service.get_users().token(&bob.token).expect(200);
+    service.call("get_users").token(&one.token).expect(401);
+    service.call("get_users").token(&two.token).expect(401);
+    service.call("get_users").token(&bob.token).expect(200);
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn logins_and_logouts_at_once_never_lie() {
 fn bad_input_is_refused() {
     let service = Service::start();
     let alice = service.session("alice");
-    let call = || service.logout().token(&alice.token);
+    let call = || service.call("logout").token(&alice.token);
     let good = json!({"username": "alice"});
     bad_input::check(
         &service,
@@ -120,15 +120,15 @@ fn bad_input_is_refused() {
         &bad_input::bad_usernames("username"),
     );
     bad_input::check_media_type_and_size(&service, call);
-    bad_input::check_session(|| service.logout().json(good.clone()));
+    bad_input::check_session(|| service.call("logout").json(good.clone()));
 }
 
 #[test]
 fn checks_answer_in_their_order() {
     let service = Service::start();
     service.session("alice");
-    service.logout().raw("").expect(401);
-    service.logout().token(bad_input::UNKNOWN_TOKEN).raw("").expect(415);
-    service.logout().token(bad_input::UNKNOWN_TOKEN).json(json!({})).expect(400);
-    service.logout().token(bad_input::UNKNOWN_TOKEN).json(json!({"username": "bob"})).expect(401);
+    service.call("logout").raw("").expect(401);
+    service.call("logout").token(bad_input::UNKNOWN_TOKEN).raw("").expect(415);
+    service.call("logout").token(bad_input::UNKNOWN_TOKEN).json(json!({})).expect(400);
+    service.call("logout").token(bad_input::UNKNOWN_TOKEN).json(json!({"username": "bob"})).expect(401);
 }

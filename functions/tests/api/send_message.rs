@@ -18,7 +18,7 @@ fn a_message_is_stored_and_answered() {
     let service = Service::start();
     let (alice, _) = (service.session("Alice"), service.session("Bob"));
     let body = json!({"sender": "aLICE", "receiver": "bOB", "message": "hello"});
-    let answer = service.send_message().token(&alice.token).json(body).expect(201);
+    let answer = service.call("send_message").token(&alice.token).json(body).expect(201);
 
     let time_stamp = answer.body["time_stamp"].as_str().unwrap().to_owned();
     assert_eq!(
@@ -70,7 +70,7 @@ fn nobody_writes_as_somebody_else() {
     let (alice, _) = (service.session("alice"), service.session("bob"));
     for (sender, receiver) in [("bob", "alice"), ("bob", "bob"), ("nobody", "alice"), ("bob", "nobody")] {
         let body = json!({"sender": sender, "receiver": receiver, "message": "forged"});
-        let answer = service.send_message().token(&alice.token).json(body).expect(403);
+        let answer = service.call("send_message").token(&alice.token).json(body).expect(403);
         assert_eq!((answer.code(), answer.fields()), ("FORBIDDEN", vec!["sender"]));
     }
     assert_eq!(service.database.number("SELECT COUNT(*) FROM messages"), 0);
@@ -124,7 +124,7 @@ fn a_repeated_send_is_stored_once_and_gets_the_first_answer() {
         assert_eq!(again.header("idempotent-replayed"), Some("true"));
     }
     let body = json!({"sender": "ALICE", "receiver": "BOB", "message": "once"});
-    let again = service.send_message().token(&service.log_in("alice").token).json(body);
+    let again = service.call("send_message").token(&service.log_in("alice").token).json(body);
     assert_eq!(
         again.header("idempotency-key", "key-1").expect(201).body,
         first.body,
@@ -306,7 +306,7 @@ fn time_stamps_do_not_run_backwards_with_the_clock() {
 fn bad_input_is_refused() {
     let service = Service::start();
     let alice = service.session("alice");
-    let call = || service.send_message().token(&alice.token);
+    let call = || service.call("send_message").token(&alice.token);
     let mut bad_values = bad_input::bad_usernames("sender");
     bad_values.extend(bad_input::bad_usernames("receiver"));
     bad_values.extend([
@@ -317,14 +317,14 @@ fn bad_input_is_refused() {
     let good = json!({"sender": "alice", "receiver": "alice2", "message": "hello"});
     bad_input::check(&service, call, &good, &json!({}), &bad_values);
     bad_input::check_media_type_and_size(&service, call);
-    bad_input::check_session(|| service.send_message().json(good.clone()));
+    bad_input::check_session(|| service.call("send_message").json(good.clone()));
 }
 
 #[test]
 fn checks_answer_in_their_order() {
     let service = Service::start();
     let (alice, _) = (service.session("alice"), service.session("bob"));
-    let call = || service.send_message();
+    let call = || service.call("send_message");
     call().raw("").expect(401);
     call().token(bad_input::UNKNOWN_TOKEN).raw("x".repeat(200_000)).expect(415);
     call()

@@ -80,7 +80,7 @@ fn soak(sessions: &[Session<'_>], sent: &Mutex<HashSet<String>>, rate: usize, ti
                 4..7 => session.page(other, json!({})),
                 7 => session.page(other, json!({"before": HISTORY / 2})),
                 8 => session.page(other, json!({"after": HISTORY - 10})),
-                _ => session.service.get_users().token(&session.token),
+                _ => session.service.call("get_users").token(&session.token),
             };
             let answer = call.send();
             latencies.lock().unwrap().push(due.elapsed());

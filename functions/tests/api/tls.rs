@@ -50,7 +50,7 @@ fn asked(database: &Database, url: &str, environment: &[(&'static str, &str)]) -
     let environment = [&[("DATABASE_URL", url)], environment].concat();
     let function = Function::start(binary("get_users"), 1, &environment);
     let service = Service::on(Database::unmigrated(&database.admin_url()));
-    let event = service.get_users().token(UNKNOWN_TOKEN).event().to_string();
+    let event = service.call("get_users").token(UNKNOWN_TOKEN).event().to_string();
     let response = function.invoke(event, Duration::from_secs(10)).unwrap();
     let response: Value = serde_json::from_str(&response.body).unwrap();
     (response["statusCode"].as_i64().unwrap(), function.log())

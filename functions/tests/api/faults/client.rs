@@ -73,7 +73,10 @@ impl<'a> Client<'a> {
                 68..75 => drop(self.read(other, None)),
                 75..93 => drop(self.collect(other)),
                 93..98 => {
-                    self.exchange_for(200, &self.session.service.get_users().token(&self.session.token));
+                    self.exchange_for(
+                        200,
+                        &self.session.service.call("get_users").token(&self.session.token),
+                    );
                 }
                 _ => self.come_and_go(),
             }
@@ -145,8 +148,10 @@ impl<'a> Client<'a> {
             _ => (UNKNOWN_TOKEN, me.as_str(), other, 401),
         };
         let body = json!({"sender": sender, "receiver": receiver, "message": text});
-        let (call, conversation) =
-            (self.session.service.send_message().token(token).json(body), conversation(sender, receiver));
+        let (call, conversation) = (
+            self.session.service.call("send_message").token(token).json(body),
+            conversation(sender, receiver),
+        );
         let invoked = Instant::now();
         self.exchange_for(status, &call);
         let (ended, outcome, repeated) = (Instant::now(), Outcome::Refused, None);
@@ -182,11 +187,11 @@ impl<'a> Client<'a> {
         let service = self.session.service;
         let name = format!("guest{}-{}", self.number, self.history.exchanges.len());
         let user = json!({"username": name, "password": PASSWORD});
-        self.exchange_for(201, &service.create_user().json(user));
+        self.exchange_for(201, &service.call("create_user").json(user));
         let user = json!({"username": self.session.username, "password": PASSWORD});
-        if let Some(login) = self.exchange_for(200, &service.login().json(user)) {
+        if let Some(login) = self.exchange_for(200, &service.call("login").json(user)) {
             let token = login.body["token"].as_str().unwrap();
-            let logout = service.logout().token(token).json(json!({"username": self.session.username}));
+            let logout = service.call("logout").token(token).json(json!({"username": self.session.username}));
             // Where the reply to it was lost, the session has ended when it is made again.
             self.exchange(&logout, &[200, 401]);
         }

@@ -1,5 +1,79 @@
-//! `functions/web/openapi.yaml`, held against every request that is served and every answer.
+/// An operation, as the contract has it.
+#[derive(Debug)]
+pub struct Operation {
+    /// The name of its function.
+    pub name: &'static str,
+    pub needs_session: bool,
+    /// The fields of its body or, if it has none, its query parameters.
+    pub fields: Vec<Field>,
+    /// The statuses of its answers, without 5xx.
+    pub statuses: Vec<u16>,
+    /// The example of its body.
+    pub body: Option<&'static Value>,
+}
 
+/// A field of a body, or a query parameter.
+#[derive(Debug)]
+pub struct Field {
+    pub name: String,
+    pub is_required: bool,
+    schema: Part,
+}
+
+impl Field {
+    /// `string`, `integer` or `boolean`.
+    pub fn kind(&self) -> &'static str {
+        self.schema.value["type"].as_str().unwrap_or("string")
+    }
+
+    /// Whether the contract allows this value.
+    pub fn allows(&self, value: &Value) -> bool {
+        // JSON Schema takes 1.0 for an integer; the contract says that a number is written in plain digits.
+        let is_plain = !value.is_number() || value.to_string().bytes().all(|byte| byte.is_ascii_digit());
+        is_plain && self.schema.faults(value).is_empty()
+    }
+}
+
+fn fields(body: &Part) -> Vec<Field> {
+    let schema = Part::at(format!("{}/schema", body.pointer)).unwrap();
+    let required = schema.value["required"].as_array().unwrap();
+    let properties = schema.get("properties").unwrap().all().into_iter();
+    let field = |(name, schema)| Field { is_required: required.contains(&json!(name)), name, schema };
+    properties.map(field).collect()
+}
+
+fn parameters(operation: &Part) -> Vec<Field> {
+    let parameters = operation.get("parameters").map(|parameters| parameters.all()).unwrap_or_default();
+    let in_query = parameters.into_iter().filter(|(_, parameter)| parameter.value["in"] == "query");
+    let field = |(_, parameter): (_, Part)| Field {
+        name: parameter.value["name"].as_str().unwrap().into(),
+        is_required: parameter.value["required"] == true,
+        schema: parameter.get("schema").unwrap(),
+    };
+    in_query.map(field).collect()
+}
+
+/// The operations of all functions that the template has a route to.
+pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+    let read = |name| {
+        let operation = operation(name);
+        let body = operation.get("requestBody").map(|body| body.get("content").unwrap());
+        let body = body.map(|content| content.get("application/json").unwrap());
+        let fields = body.as_ref().map_or_else(|| parameters(&operation), fields);
+        let statuses = operation.get("responses").unwrap().all().into_iter();
+        let statuses = statuses.map(|(status, _)| status.parse().unwrap()).filter(|status| *status < 500);
+        Operation {
+            name,
+            needs_session: operation.get("security").is_none(),
+            fields,
+            statuses: statuses.collect(),
+            body: body.map(|body| &body.get("examples").unwrap().all()[0].1.value["value"]),
+        }
+    };
+    TEMPLATE.binaries().map(read).collect()
+});
+
+/// The operation that the function `name` serves//! `functions/web/openapi.yaml`, held against every request that is served and every answer.
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -10,6 +84,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use super::Answer;
+use super::service::TEMPLATE;
 
 /// Where the contract's schemas refer to each other.
 const URI: &str = "urn:contract";
@@ -18,6 +93,7 @@ static CONTRACT: LazyLock<Value> =
     LazyLock::new(|| serde_saphyr::from_str(include_str!("../../../web/openapi.yaml")).unwrap());
 
 /// A part of the contract, by its JSON pointer, behind any `$ref`.
+#[derive(Debug)]
 struct Part {
     pointer: String,
     value: &'static Value,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 pub mod bad_input;
 mod binary;
-mod contract;
+pub mod contract;
 pub mod database;
 pub mod proxy;
 pub mod server;

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use super::{Database, binary, contract};
 
-static TEMPLATE: LazyLock<Template> =
+/// The routes.
+pub static TEMPLATE: LazyLock<Template> =
     LazyLock::new(|| Template::read(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml"))));
 
 /// The gateway of one test and its functions, whose processes are started when they are needed.
@@ -107,39 +108,23 @@ impl Service {
         self.gateway().functions().map(Function::log).collect()
     }
 
-    pub fn create_user(&self) -> Call<'_> {
-        Call::new(self, "create_user", "POST", "/users")
-    }
-
-    pub fn login(&self) -> Call<'_> {
-        Call::new(self, "login", "POST", "/login")
-    }
-
-    pub fn logout(&self) -> Call<'_> {
-        Call::new(self, "logout", "POST", "/logout")
-    }
-
-    pub fn get_users(&self) -> Call<'_> {
-        Call::new(self, "get_users", "GET", "/users")
-    }
-
-    pub fn send_message(&self) -> Call<'_> {
-        Call::new(self, "send_message", "POST", "/messages")
-    }
-
-    pub fn get_messages(&self) -> Call<'_> {
-        Call::new(self, "get_messages", "POST", "/messages/query")
+    /// A request of an operation.
+    pub fn call(&self, operation: &'static str) -> Call<'_> {
+        let route = TEMPLATE.route(operation).unwrap_or_else(|| panic!("no route to {operation}"));
+        let (method, path) = route.split_once(' ').unwrap();
+        let (query, headers, body, source) = (String::new(), Vec::new(), None, SOURCE.into());
+        Call { service: self, operation, method, path, query, headers, body, source }
     }
 
     /// Creates a user with a password of its own and logs in.
     pub fn session(&self, username: &str) -> Session<'_> {
-        self.create_user().json(json!({"username": username, "password": PASSWORD})).expect(201);
+        self.call("create_user").json(json!({"username": username, "password": PASSWORD})).expect(201);
         self.log_in(username)
     }
 
     /// Logs in once more.
     pub fn log_in(&self, username: &str) -> Session<'_> {
-        let answer = self.login().json(json!({"username": username, "password": PASSWORD})).expect(200);
+        let answer = self.call("login").json(json!({"username": username, "password": PASSWORD})).expect(200);
         let token = answer.body["token"].as_str().unwrap().to_owned();
         Session { service: self, username: username.into(), token }
     }
@@ -171,14 +156,14 @@ impl<'a> Session<'a> {
     /// A message of this user.
     pub fn message(&self, receiver: &str, message: &str) -> Call<'a> {
         let body = json!({"sender": self.username, "receiver": receiver, "message": message});
-        self.service.send_message().token(&self.token).json(body)
+        self.service.call("send_message").token(&self.token).json(body)
     }
 
     /// A page of the conversation with `other`; `more` are further fields.
     pub fn page(&self, other: &str, more: Value) -> Call<'a> {
         let mut body = json!({"sender": self.username, "receiver": other});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.service.get_messages().token(&self.token).json(body)
+        self.service.call("get_messages").token(&self.token).json(body)
     }
 
     /// The ids of a page of the conversation with `other`, and its `more`.
@@ -208,12 +193,7 @@ pub struct Call<'a> {
     source: String,
 }
 
-impl<'a> Call<'a> {
-    fn new(service: &'a Service, operation: &'static str, method: &'static str, path: &'static str) -> Self {
-        let (query, headers, body, source) = (String::new(), Vec::new(), None, SOURCE.into());
-        Self { service, operation, method, path, query, headers, body, source }
-    }
-
+impl Call<'_> {
     pub fn token(self, token: &str) -> Self {
         self.header("Authorization", &format!("Bearer {token}"))
     }
