@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::{Service, at_once, bad_input};
+use crate::support::service::PASSWORD;
+use crate::support::{Service, at_once, bad_input, memory, sabotage};
 
 #[test]
 fn a_user_is_created_and_not_logged_in() {
@@ -159,4 +160,19 @@ fn checks_answer_in_their_order() {
     service.call("create_user").json(user.clone()).expect(201);
     service.call("create_user").json(user.clone()).query("a=b").expect(400);
     service.call("create_user").json(user).expect(409);
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_is_never_a_success() {
+    sabotage::is_never_a_success("create_user", |service, _| {
+        service.call("create_user").json(json!({"username": "bob", "password": PASSWORD}))
+    });
+}
+
+#[test]
+fn an_environment_runs_for_ever() {
+    memory::runs_for_ever("create_user", |service, _, n| {
+        let username = if n % 2 == 0 { format!("user{n}") } else { "alice".into() };
+        service.call("create_user").json(json!({"username": username, "password": PASSWORD}))
+    });
 }

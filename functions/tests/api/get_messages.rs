@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Database, OwnServer, Service, bad_input};
+use crate::support::{Database, OwnServer, Service, bad_input, memory, sabotage};
 
 fn ids(range: std::ops::RangeInclusive<i64>) -> Vec<i64> {
     range.collect()
@@ -166,4 +166,20 @@ fn checks_answer_in_their_order() {
     let session = service.log_in("alice");
     call().token(&session.token).json(json!({"sender": "bob", "receiver": "carol", "limit": 0})).expect(400);
     call().token(&session.token).json(json!({"sender": "bob", "receiver": "carol"})).expect(403);
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_is_never_a_success() {
+    sabotage::is_never_a_success("get_messages", |service, token| {
+        service.call("get_messages").token(token).json(json!({"sender": "alice", "receiver": "alice"}))
+    });
+}
+
+#[test]
+fn an_environment_runs_for_ever() {
+    memory::runs_for_ever("get_messages", |service, token, n| {
+        let sender = if n % 2 == 0 { "alice" } else { "carol" };
+        let body = json!({"sender": sender, "receiver": "bob", "limit": 200});
+        service.call("get_messages").token(token).json(body)
+    });
 }

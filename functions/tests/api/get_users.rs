@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Service, Session, bad_input};
+use crate::support::{Service, Session, bad_input, memory, sabotage};
 
 /// The names of a page and its `next`.
 fn names(session: &Session<'_>, query: &str) -> (Vec<String>, Value) {
@@ -172,4 +172,16 @@ fn only_users_see_users() {
     bad_input::check_session(|| service.call("get_users"));
     service.call("get_users").query("limit=0").expect(401);
     service.call("get_users").token(bad_input::UNKNOWN_TOKEN).query("limit=0").expect(400);
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_is_never_a_success() {
+    sabotage::is_never_a_success("get_users", |service, token| service.call("get_users").token(token));
+}
+
+#[test]
+fn an_environment_runs_for_ever() {
+    memory::runs_for_ever("get_users", |service, token, n| {
+        service.call("get_users").token(token).query(if n % 2 == 0 { "limit=100" } else { "limit=0" })
+    });
 }

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
 
 use crate::support::service::{Call, PASSWORD, SOURCE};
-use crate::support::{Database, OwnServer, Service, at_once, bad_input, wait_until};
+use crate::support::{Database, OwnServer, Service, at_once, bad_input, memory, sabotage, wait_until};
 
 fn attempt<'a>(service: &'a Service, username: &str, password: &str) -> Call<'a> {
     service.call("login").json(json!({"username": username, "password": password}))
@@ -438,4 +438,21 @@ fn checks_answer_in_their_order() {
     service.call("login").json(json!({"username": "alice", "password": PASSWORD, "more": 1})).expect(400);
     service.call("login").json(json!({"username": "alice", "password": PASSWORD})).query("a=b").expect(400);
     service.call("login").json(json!({"username": "alice", "password": "wrong password"})).expect(429);
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_is_never_a_success() {
+    for (procedure, password) in
+        [("begin_login", PASSWORD), ("fail_login", "wrong password"), ("login", PASSWORD)]
+    {
+        sabotage::is_never_a_success(procedure, |service, _| attempt(service, "alice", password));
+    }
+}
+
+#[test]
+fn an_environment_runs_for_ever() {
+    memory::runs_for_ever("login", |service, _, n| {
+        let password = if n % 2 == 0 { PASSWORD } else { "wrong password" };
+        attempt(service, "alice", password).from(&format!("192.0.2.{}", n / 20))
+    });
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::service::Call;
-use crate::support::{Service, Session, at_once, bad_input};
+use crate::support::{Service, Session, at_once, bad_input, memory, sabotage};
 
 fn logout<'a>(session: &Session<'a>, body: Value) -> Call<'a> {
     session.service.call("logout").token(&session.token).json(body)
@@ -131,4 +131,21 @@ fn checks_answer_in_their_order() {
     service.call("logout").token(bad_input::UNKNOWN_TOKEN).raw("").expect(415);
     service.call("logout").token(bad_input::UNKNOWN_TOKEN).json(json!({})).expect(400);
     service.call("logout").token(bad_input::UNKNOWN_TOKEN).json(json!({"username": "bob"})).expect(401);
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_is_never_a_success() {
+    sabotage::is_never_a_success("logout", |service, token| {
+        service.call("logout").token(token).json(json!({"username": "alice"}))
+    });
+}
+
+#[test]
+fn an_environment_runs_for_ever() {
+    // A logout that succeeds needs a session of its own.
+    memory::runs_for_ever("logout", |service, token, n| {
+        let token = if n % 25 == 0 { service.log_in("alice").token } else { token.to_owned() };
+        let username = if n % 25 == 0 { "alice" } else { "bob" };
+        service.call("logout").token(&token).json(json!({"username": username}))
+    });
 }

@@ -4,6 +4,11 @@
 
 mod support;
 
+use std::env;
+use std::process::Command;
+
+use support::contract::OPERATIONS;
+
 mod connection;
 mod create_user;
 mod custom_resource;
@@ -16,7 +21,6 @@ mod get_users;
 mod login;
 mod logout;
 mod logs;
-mod memory;
 mod migrate;
 mod privileges;
 mod races;
@@ -25,3 +29,20 @@ mod sabotage;
 mod send_message;
 mod soak;
 mod tls;
+
+/// A module of tests for each operation, which has at least what all have.
+#[test]
+fn each_operation_has_its_module_with_the_tests_that_all_have() {
+    let list = Command::new(env::current_exe().unwrap()).arg("--list").output().unwrap();
+    let tests = String::from_utf8(list.stdout).unwrap();
+    for operation in OPERATIONS.iter() {
+        for test in [
+            "an_answer_that_makes_no_sense_is_never_a_success",
+            "an_environment_runs_for_ever",
+            if operation.body.is_some() { "bad_input_is_refused" } else { "bad_parameters_are_refused" },
+        ] {
+            let test = format!("{}::{test}: test", operation.name);
+            assert!(tests.lines().any(|line| line == test), "there is no {test}");
+        }
+    }
+}

@@ -2,80 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::service::{Call, PASSWORD};
-use crate::support::{Service, migrations};
-
-/// A request that succeeds while nothing is doctored.
-type Request = for<'a> fn(&'a Service, token: &str) -> Call<'a>;
-
-/// Each procedure that answers, with a request that calls it.
-const PROCEDURES: [(&str, Request); 8] = [
-    ("create_user", |service, _| {
-        service.call("create_user").json(json!({"username": "bob", "password": PASSWORD}))
-    }),
-    ("begin_login", |service, _| {
-        service.call("login").json(json!({"username": "alice", "password": PASSWORD}))
-    }),
-    ("fail_login", |service, _| {
-        service.call("login").json(json!({"username": "alice", "password": "wrong password"}))
-    }),
-    ("login", |service, _| service.call("login").json(json!({"username": "alice", "password": PASSWORD}))),
-    ("logout", |service, token| service.call("logout").token(token).json(json!({"username": "alice"}))),
-    ("get_users", |service, token| service.call("get_users").token(token)),
-    ("send_message", |service, token| {
-        service
-            .call("send_message")
-            .token(token)
-            .json(json!({"sender": "alice", "receiver": "alice", "message": "x"}))
-    }),
-    ("get_messages", |service, token| {
-        service.call("get_messages").token(token).json(json!({"sender": "alice", "receiver": "alice"}))
-    }),
-];
-
-/// The migration that creates `procedure`, with another body.
-fn doctored(procedure: &str, body: &str) -> String {
-    let create = format!("CREATE PROCEDURE IF NOT EXISTS {procedure}(");
-    let migration = migrations().into_iter().find(|sql| sql.contains(&create)).unwrap();
-    let head = migration[migration.find(&create).unwrap()..].split("SQL SECURITY DEFINER").next().unwrap();
-    format!("{head} SQL SECURITY DEFINER {body}")
-}
-
-#[test]
-fn an_answer_that_makes_no_sense_is_a_500_and_never_a_success() {
-    let service = Service::start();
-    let token = service.session("alice").token;
-    for (procedure, request) in PROCEDURES {
-        for body in [
-            "DO 0",
-            "SELECT 'ok' FROM users WHERE FALSE",
-            "SELECT 'name_reserved'",
-            "SELECT 'OK', 'alice', 'alice', 'alice', 'alice', 'alice', 'alice'",
-            "SELECT '', 1, 1, 1, 1, 1, 1",
-            "SELECT NULL, 1, 1, 1, 1, 1, 1",
-            "SELECT 1, 1, 1, 1, 1, 1, 1",
-            "SELECT 'ok', NULL, NULL, NULL, NULL, NULL, NULL UNION ALL SELECT 'no', 1, 1, 1, 1, 1, 1",
-            "SELECT 'too_many_attempts', -1",
-            "SELECT 'too_many_attempts', NULL",
-            "SELECT 'forbidden', NULL",
-            "SELECT 'replayed'",
-            "SELECT 'empty', 1 UNION ALL SELECT 'empty', 2",
-        ] {
-            service.database.execute(&format!("DROP PROCEDURE {procedure}"));
-            service.database.execute(&doctored(procedure, body));
-            let answer = request(&service, &token).send();
-            assert_eq!(
-                (answer.status, answer.code()),
-                (500, "INTERNAL"),
-                "{procedure}: {body}: {}",
-                answer.body
-            );
-        }
-        let sql = migrations().into_iter().find(|sql| sql.contains(&format!("EXISTS {procedure}("))).unwrap();
-        service.database.execute(&format!("DROP PROCEDURE {procedure}"));
-        service.database.execute(&sql);
-    }
-}
+use crate::support::Service;
+use crate::support::service::PASSWORD;
 
 /// The statement of the documents that puts conversations right after a restore.
 fn restore() -> &'static str {

@@ -7,7 +7,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::support::service::Call;
-use crate::support::{Answer, Service, Session, at_once, bad_input};
+use crate::support::{Answer, Service, Session, at_once, bad_input, memory, sabotage};
 
 fn id(answer: &Answer) -> i64 {
     answer.body["id"].as_i64().unwrap()
@@ -340,4 +340,21 @@ fn checks_answer_in_their_order() {
     alice.message("bob", "x").header("Idempotency-Key", "key").expect(201);
     alice.message("nobody", "x").header("Idempotency-Key", "key").expect(404);
     alice.message("bob", "y").header("Idempotency-Key", "key").expect(422);
+}
+
+#[test]
+fn an_answer_that_makes_no_sense_is_never_a_success() {
+    sabotage::is_never_a_success("send_message", |service, token| {
+        let body = json!({"sender": "alice", "receiver": "alice", "message": "x"});
+        service.call("send_message").token(token).json(body)
+    });
+}
+
+#[test]
+fn an_environment_runs_for_ever() {
+    memory::runs_for_ever("send_message", |service, token, n| {
+        let receiver = if n % 2 == 0 { "alice" } else { "nobody" };
+        let body = json!({"sender": "alice", "receiver": receiver, "message": "x".repeat(1 + n * 31)});
+        service.call("send_message").token(token).json(body)
+    });
 }

@@ -7,7 +7,9 @@ pub mod bad_input;
 mod binary;
 pub mod contract;
 pub mod database;
+pub mod memory;
 pub mod proxy;
+pub mod sabotage;
 pub mod server;
 pub mod service;
 
