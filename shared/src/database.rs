@@ -12,8 +12,8 @@ use sqlx::query::Query;
 use sqlx::{Executor, Row};
 use tokio::time::{sleep, timeout};
 
+use crate::data_source::DataSource;
 use crate::setting::SettingError;
-use crate::target::Target;
 use crate::{Error, random_bytes};
 
 /// How long connecting may take: TCP, TLS, authentication and preparing the statements.
@@ -28,7 +28,7 @@ const ATTEMPTS: u32 = 5;
 
 /// What to connect with, and the connection while there is one.
 pub struct Database {
-    target: Target,
+    data_source: DataSource,
     statements: &'static [&'static str],
     held: Cell<Option<Held>>,
 }
@@ -46,7 +46,8 @@ impl Database {
     /// The database of `DATABASE_URL`. Connects at once and prepares `statements`, so that the first request
     /// need not; where that fails, the first request tries again.
     pub async fn open(statements: &'static [&'static str]) -> Result<Self, SettingError> {
-        let database = Self { target: Target::from_env("DATABASE_URL")?, statements, held: Cell::default() };
+        let database =
+            Self { data_source: DataSource::from_env("DATABASE_URL")?, statements, held: Cell::default() };
         match database.connect().await {
             Ok(held) => database.held.set(Some(held)),
             Err(error) => tracing::warn!(%error, "no connection to the database yet"),
@@ -123,7 +124,7 @@ impl Database {
 
     async fn connect(&self) -> Result<Held, DatabaseError> {
         let connect = async {
-            let mut connection = self.target.connect().await?;
+            let mut connection = self.data_source.connect().await?;
             let row = connection.fetch_one("SELECT CAST(@@wait_timeout AS UNSIGNED)").await?;
             let wait_timeout = Duration::from_secs(row.try_get(0)?);
             for statement in self.statements {

@@ -3,6 +3,7 @@
 //! Values are parsed once, at the border, into types that can't be wrong; every operation on chat data is
 //! one function here and one stored procedure of the same name in `sql/`.
 
+mod data_source;
 pub mod database;
 mod error;
 mod iam;
@@ -12,7 +13,6 @@ mod number;
 pub mod password;
 pub mod session;
 mod setting;
-mod target;
 pub mod token;
 pub mod user;
 

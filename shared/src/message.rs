@@ -69,7 +69,8 @@ pub struct Message {
     /// The receiver's name as created.
     pub receiver: String,
     /// The text.
-    pub message: String,
+    #[serde(rename = "message")]
+    pub text: String,
     /// When it was stored, by the database's clock: RFC 3339 in UTC with microseconds.
     pub time_stamp: String,
 }
@@ -109,7 +110,7 @@ pub async fn send_message(
         id: row.try_get(1)?,
         sender: row.try_get(2)?,
         receiver: row.try_get(3)?,
-        message: text.0,
+        text: text.0,
         time_stamp: row.try_get(4)?,
     };
     Ok(Sent { message, replayed: row.try_get::<&str, _>(0)? == "replayed" })
@@ -196,7 +197,7 @@ impl Message {
             id: row.try_get(2)?,
             sender: row.try_get(3)?,
             receiver: row.try_get(4)?,
-            message: String::from_utf8(text).map_err(|error| sqlx::Error::Decode(error.into()))?,
+            text: String::from_utf8(text).map_err(|error| sqlx::Error::Decode(error.into()))?,
             time_stamp: row.try_get(6)?,
         })
     }

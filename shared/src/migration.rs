@@ -14,8 +14,8 @@ use sqlx::mysql::{MySqlConnection, MySqlDatabaseError};
 use sqlx::{ConnectOptions, Executor, Row};
 use tokio::time::{sleep, timeout};
 
+use crate::data_source::DataSource;
 use crate::setting::{SettingError, setting};
-use crate::target::Target;
 
 /// How long one attempt to connect may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -78,8 +78,9 @@ impl From<MigrateError> for MigrationError {
 /// A database that is not there yet, as one that wakes from a pause, is waited for until `patience` has passed.
 pub async fn migrate(patience: Duration) -> Result<Report, MigrationError> {
     let until = Instant::now() + patience;
-    let owner = Target::from_env("DATABASE_URL")?;
-    let functions = env::var_os("FUNCTIONS_DATABASE_URL").map(|_| Target::from_env("FUNCTIONS_DATABASE_URL"));
+    let owner = DataSource::from_env("DATABASE_URL")?;
+    let functions =
+        env::var_os("FUNCTIONS_DATABASE_URL").map(|_| DataSource::from_env("FUNCTIONS_DATABASE_URL"));
     let functions = functions.transpose()?;
     let master = match env::var("MASTER_USERNAME") {
         Ok(username) => Some(owner.by_password(&username, &setting("MASTER_PASSWORD")?)),
@@ -128,7 +129,7 @@ pub async fn migrate(patience: Duration) -> Result<Report, MigrationError> {
 }
 
 /// Connects as the owner of the schema, and creates the database where it is missing.
-async fn open(owner: &Target, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
+async fn open(owner: &DataSource, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
     let mut connection = connect(&owner.without_database(), until).await?;
     let schema = owner.schema().replace('`', "``");
     connection.execute(format!("CREATE DATABASE IF NOT EXISTS `{schema}`").as_str()).await?;
@@ -137,7 +138,7 @@ async fn open(owner: &Target, until: Instant) -> Result<MySqlConnection, sqlx::E
 }
 
 /// The same, again until `until` while the owner is denied.
-async fn open_when_allowed(owner: &Target, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
+async fn open_when_allowed(owner: &DataSource, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
     loop {
         match open(owner, until).await {
             Err(error) if is_denied(&error) && Instant::now() < until => sleep(Duration::from_secs(1)).await,
@@ -147,10 +148,10 @@ async fn open_when_allowed(owner: &Target, until: Instant) -> Result<MySqlConnec
 }
 
 /// Connects, again until `until` while the server is not there or not ready.
-async fn connect(target: &Target, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
+async fn connect(data_source: &DataSource, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
     loop {
         let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));
-        match timeout(CONNECT_DEADLINE, target.connect()).await.unwrap_or_else(late) {
+        match timeout(CONNECT_DEADLINE, data_source.connect()).await.unwrap_or_else(late) {
             Err(error) if !is_denied(&error) && Instant::now() < until => sleep(Duration::from_secs(1)).await,
             result => return result,
         }
@@ -163,24 +164,24 @@ fn is_denied(error: &sqlx::Error) -> bool {
     error.is_some_and(|error| matches!(error.number(), 1044 | 1045 | 1698))
 }
 
-/// Creates the user of `target`, and grants privileges on its schema. Those on single routines would be lost
+/// Creates the user of `account`, and grants privileges on its schema. Those on single routines would be lost
 /// whenever a routine is replaced.
 async fn create_account(
     connection: &mut MySqlConnection,
-    target: &Target,
+    account: &DataSource,
     privileges: &str,
 ) -> Result<(), sqlx::Error> {
-    let user = format!("{}@'%'", quoted(target.options.get_username()));
-    let identified = if target.iam.is_some() {
+    let user = format!("{}@'%'", quoted(account.options.get_username()));
+    let identified = if account.iam.is_some() {
         "WITH AWSAuthenticationPlugin AS 'RDS'".to_owned()
     } else {
-        let url = target.options.to_url_lossy();
+        let url = account.options.to_url_lossy();
         let password = percent_decode_str(url.password().unwrap_or_default()).decode_utf8_lossy();
         format!("BY {}", quoted(&password))
     };
     // `_` and `%` are wildcards in the name of a schema, unless the server's partial_revokes is on.
     let literal = "SHOW VARIABLES WHERE Variable_name = 'partial_revokes' AND Value = 'ON'";
-    let schema = target.schema().replace('`', "``");
+    let schema = account.schema().replace('`', "``");
     let schema = match connection.fetch_optional(literal).await? {
         Some(_) => schema,
         None => schema.replace('_', "\\_").replace('%', "\\%"),

@@ -14,14 +14,14 @@ use crate::iam::Iam;
 use crate::setting::{SettingError, setting};
 
 /// A database and a user, as an environment variable names them.
-pub(crate) struct Target {
+pub(crate) struct DataSource {
     pub(crate) options: MySqlConnectOptions,
     /// Where the user's password is a token that is signed for each connection.
     pub(crate) iam: Option<Iam>,
 }
 
-impl Target {
-    /// The target that the environment variable `name` holds the URL of.
+impl DataSource {
+    /// The one that the environment variable `name` holds the URL of.
     ///
     /// None of sqlx's SET statements is sent at connect: nothing in the procedures depends on a session's
     /// settings, and they would cost a round trip.
