@@ -61,7 +61,7 @@ test-faults: ## Break everything again and again under load, and print what was 
 
 .PHONY: test-contract
 test-contract: $(call tool,schemathesis) ## Try a running `make run` with some thousand requests made from the contract (CASES for each operation).
-	PYTHONPATH=.ci .venv/schemathesis/bin/schemathesis --config-file .ci/schemathesis.toml run functions/web/openapi.yaml \
+	HYPOTHESIS_STORAGE_DIRECTORY=.local/hypothesis PYTHONPATH=.ci .venv/schemathesis/bin/schemathesis --config-file .ci/schemathesis.toml run functions/web/openapi.yaml \
 	  --url http://localhost:9000 --max-examples $${CASES:-300} $${SEED:+--seed $$SEED}
 
 .PHONY: audit

@@ -1,4 +1,4 @@
-//! SendMessage, GetMessages and GetUsers as they are usually written: a pool, one statement for each step, an
+//! `SendMessage`, `GetMessages` and `GetUsers` as they are usually written: a pool, one statement for each step, an
 //! `AUTO_INCREMENT` key with a secondary index on the pair of users, pages by OFFSET.
 //!
 //! Kinder than many: a request takes one connection for all its statements (and so pays the pool's ping once, and once more after the response),

@@ -1,4 +1,4 @@
-//! CreateUser: `POST /users`
+//! `CreateUser`: `POST /users`
 
 use std::process::ExitCode;
 

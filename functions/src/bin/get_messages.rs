@@ -1,4 +1,4 @@
-//! GetMessages: `POST /messages/query`
+//! `GetMessages`: `POST /messages/query`
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! GetUsers: `GET /users`
+//! `GetUsers`: `GET /users`
 
 use std::process::ExitCode;
 

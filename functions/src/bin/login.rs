@@ -1,4 +1,4 @@
-//! Login: `POST /login`
+//! `Login`: `POST /login`
 
 use std::process::ExitCode;
 

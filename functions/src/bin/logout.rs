@@ -1,4 +1,4 @@
-//! Logout: `POST /logout`
+//! `Logout`: `POST /logout`
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! SendMessage: `POST /messages`
+//! `SendMessage`: `POST /messages`
 
 use std::process::ExitCode;
 

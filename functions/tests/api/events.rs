@@ -20,12 +20,12 @@ impl<'a> Alice<'a> {
         self.0.service.call("get_users").token(&self.0.token)
     }
 
-    /// The answer to a GetUsers that is good but for what `change` does to its event.
+    /// The answer to a `GetUsers` that is good but for what `change` does to its event.
     fn users(&self, change: impl FnOnce(&mut Value)) -> Answer {
         self.after("get_users", self.get_users().event(), change)
     }
 
-    /// The answer to a SendMessage that is good but for what `change` does to its event.
+    /// The answer to a `SendMessage` that is good but for what `change` does to its event.
     fn message(&self, change: impl FnOnce(&mut Value)) -> Answer {
         self.after("send_message", self.0.message("alice", "hello").event(), change)
     }
