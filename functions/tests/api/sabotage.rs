@@ -7,7 +7,7 @@ use crate::support::service::PASSWORD;
 
 /// The statement of the documents that puts conversations right after a restore.
 fn restore() -> &'static str {
-    let chapter = include_str!("../../../README.md").split("```sql\n").nth(1).unwrap();
+    let chapter = include_str!("../../../docs/aws.md").split("```sql\n").nth(1).unwrap();
     chapter.split("```").next().unwrap()
 }
 
