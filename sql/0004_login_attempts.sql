@@ -1,6 +1,6 @@
 -- What is remembered of logins by name and source, which is the 4 bytes of an IPv4 address or the first 8 of an IPv6
 -- one: the failures in a row with the time of the last (NULL after a success), and the last success.
--- expires is when the row says nothing any more. Names are counted whether a user has them or not.
+-- From the time `expires` on the row means nothing. Names are counted whether a user has them or not.
 CREATE TABLE IF NOT EXISTS login_attempts (
   username     VARCHAR(64)  CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
   source       VARBINARY(8) NOT NULL,

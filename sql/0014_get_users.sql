@@ -19,7 +19,7 @@ get_users: BEGIN
     SELECT 'invalid_token';
     LEAVE get_users;
   END IF;
-  -- Without p_after there is the caller at the least.
+  -- Without p_after the page has at least the caller.
   IF p_after IS NOT NULL THEN
     SELECT username INTO v_next
       FROM users WHERE username > p_after AND deleted IS NULL ORDER BY username LIMIT 1;

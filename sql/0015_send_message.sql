@@ -20,7 +20,7 @@ send_message: BEGIN
 
   -- On MySQL a KILLed statement can leave its transaction open, and START TRANSACTION would commit it.
   ROLLBACK AND NO CHAIN NO RELEASE;
-  -- A client that gave up leaves its CALL waiting: not for long. With its snapshot isolation, MariaDB would refuse
+  -- The CALL of a client that gave up must not wait for long. With its snapshot isolation, MariaDB would refuse
   -- updates of rows that others have changed since (1020).
   SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1
     /*M!100618 , innodb_snapshot_isolation = OFF */;

@@ -48,7 +48,7 @@ get_messages: BEGIN
   END IF;
 
   IF (v_to - v_from + 1) * v_longest > p_bytes THEN
-    -- The texts may be more than is answered: their lengths tell where the page ends.
+    -- The texts may be too long for one page: their lengths tell where it ends.
     IF p_after IS NULL THEN
       SELECT COALESCE(MAX(id), v_from) INTO v_from
         FROM (SELECT id, SUM(LENGTH(message)) OVER (ORDER BY id DESC) AS bytes

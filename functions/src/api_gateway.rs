@@ -1,7 +1,7 @@
 //! API Gateway's events (HTTP API, payload format 2.0) become requests, and responses become its answers.
 //!
-//! `lambda_http` could read events too, but panics or fails on some that API Gateway sends: query strings that are no
-//! URI, such as `?after=<`, and control characters in headers.
+//! `lambda_http` could read events too, but panics or fails on some that API Gateway sends: query strings that are not
+//! valid in a URI, such as `?after=<`, and control characters in headers.
 
 use std::collections::BTreeMap;
 
@@ -18,16 +18,16 @@ use serde_bytes::ByteBuf;
 use crate::function::Event;
 use crate::{ApiError, Response};
 
-/// What no query of a URI may hold (RFC 3986, section 3.4), beside what is not ASCII. A `%` stays as it is.
+/// What the query of a URI may not hold (RFC 3986, section 3.4), besides what is not ASCII. `%` stays as it is.
 const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>');
 
-/// What is read of an event. Any member may be missing or null. Texts are bytes, since JSON can write half of a
-/// surrogate pair, which is no UTF-8.
+/// The members of an event that are read. Any of them may be missing or null. Texts are bytes, because JSON can
+/// write half of a surrogate pair, which is not UTF-8.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct HttpEvent {
     raw_query_string: Option<ByteBuf>,
-    /// Those that were sent more than once joined by commas.
+    /// The values of a header that was sent more than once are joined by commas.
     headers: Option<BTreeMap<ByteBuf, Option<ByteBuf>>>,
     request_context: Option<EventContext>,
     body: Option<ByteBuf>,
@@ -47,10 +47,10 @@ struct Http {
     source_ip: Option<ByteBuf>,
 }
 
-/// Reads an event: API Gateway's id of the request, which the client sees too, or Lambda's if there is none; and the
+/// Reads an event. Returns the request's id (API Gateway's, which the client sees too, or else Lambda's) and the
 /// request, without method and path, since a function serves one route.
 ///
-/// Fails with [`ApiError::UnreadableEvent`], on what API Gateway can't have sent.
+/// Fails with [`ApiError::UnreadableEvent`] on an event that API Gateway can't have sent.
 pub(crate) fn read(event: Event) -> (String, Result<Request, ApiError>) {
     let Event { payload, context } = event;
     match serde_json::from_str::<HttpEvent>(payload.get()) {
@@ -71,7 +71,8 @@ fn text(bytes: &ByteBuf) -> String {
 }
 
 impl HttpEvent {
-    /// The request, mended so that what was bad stays bad, but can be told apart from what nobody can read.
+    /// The request. What its type can't hold is replaced by something that it can hold and that is just as invalid, so
+    /// that the operation refuses it. `None` if the event makes no request at all.
     fn into_request(self) -> Option<Request> {
         let body = self.body.unwrap_or_default().into_vec();
         let body =
@@ -83,7 +84,7 @@ impl HttpEvent {
         *request.uri_mut() = Uri::try_from(format!("/?{query}")).ok()?;
 
         for (name, value) in self.headers.unwrap_or_default() {
-            // A name that is none is the name of no header that anybody reads.
+            // Nobody reads a header whose name is invalid.
             if let (Ok(name), Some(value)) = (HeaderName::from_bytes(&name), value) {
                 request.headers_mut().try_append(name, header_value(value.into_vec())).ok()?;
             }
@@ -92,7 +93,7 @@ impl HttpEvent {
     }
 }
 
-/// The value of a header, with control characters replaced by a byte that is part of no text.
+/// The value of a header, with control characters replaced by a byte that is not part of any text.
 fn header_value(mut value: Vec<u8>) -> HeaderValue {
     for byte in &mut value {
         if byte.is_ascii_control() && *byte != b'\t' {

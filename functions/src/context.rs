@@ -14,7 +14,7 @@ use crate::ApiError;
 use crate::fields::{self, Fields};
 use crate::request::FromFields;
 
-/// The largest body that is read, in bytes. The largest message with every character escaped fits.
+/// The largest body that is read, in bytes. The largest message fits, even if every character is escaped.
 pub(crate) const MAX_BODY: usize = 128 * 1024;
 
 /// A request, and the database to answer it from.
@@ -40,7 +40,7 @@ impl<'a> Context<'a> {
         token.parse().map_err(|_| ApiError::MalformedToken)
     }
 
-    /// Where the request comes from, as API Gateway saw it: no header can claim another.
+    /// The address that the request comes from, as API Gateway saw it. No header can change it.
     #[must_use]
     pub fn source(&self) -> Source {
         let address = match self.request.request_context_ref() {
@@ -51,7 +51,7 @@ impl<'a> Context<'a> {
         Source::from(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
 
-    /// The request that the JSON body makes, and perhaps headers. No query parameter is known.
+    /// The request in the JSON body and, for some fields, in headers. A query parameter is always unknown.
     pub fn body<T: FromFields>(&self) -> Result<T, ApiError> {
         let headers = self.request.headers();
         if !fields::header(headers, CONTENT_TYPE.as_str()).is_some_and(|value| is_json(&value)) {
@@ -68,7 +68,7 @@ impl<'a> Context<'a> {
         Fields::of_body(body, self.query(), headers)?.read()
     }
 
-    /// The request that the query parameters make. A body is ignored.
+    /// The request in the query parameters. A body is ignored.
     pub fn parameters<T: FromFields>(&self) -> Result<T, ApiError> {
         Fields::of_query(self.query(), self.request.headers()).read()
     }
@@ -78,8 +78,8 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Whether a `Content-Type` (RFC 9110, section 8.3) is JSON, for which no parameter is defined (RFC 8259,
-/// section 11).
+/// Whether a `Content-Type` (RFC 9110, section 8.3) is JSON. Parameters are ignored: RFC 8259, section 11, defines
+/// none.
 fn is_json(content_type: &str) -> bool {
     let media_type = content_type.split(';').next().unwrap_or_default();
     media_type.trim().eq_ignore_ascii_case("application/json")

@@ -12,9 +12,9 @@ use tokio::time::sleep;
 use crate::function::{Event, Function, Interrupted};
 use crate::log::Line;
 
-/// What is kept of Lambda's time for the answer: CloudFormation waits for one up to an hour.
+/// The part of Lambda's time that is kept for the answer. Without one, CloudFormation waits for up to an hour.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
-/// How often the answer is sent.
+/// How many times sending the answer is tried.
 const ANSWER_ATTEMPTS: u32 = 4;
 
 #[derive(Deserialize)]
@@ -37,10 +37,10 @@ enum RequestType {
     Delete,
 }
 
-/// Serves a custom resource until Lambda ends the process. To Create and Update, `work` is done, and its success or
-/// the reason of its failure is the answer; Delete succeeds and does nothing.
+/// Serves a custom resource until Lambda ends the process. Create and Update do `work`, and answer its success or
+/// the reason for its failure. Delete does nothing and succeeds.
 ///
-/// `work` is told how long it may wait for others: half of the time that there is.
+/// `work` is told how long it may wait for others: half of the time that is left.
 pub async fn serve<W, T, E>(operation: &'static str, work: W) -> ExitCode
 where
     W: AsyncFn(Duration) -> Result<T, E>,
@@ -94,8 +94,8 @@ impl From<&Failed> for Line {
     }
 }
 
-/// Sends the answer, again where the URL can't be reached. Where it never can, the invocation fails, and Lambda
-/// makes it anew.
+/// Sends the answer, and tries again if the URL can't be reached. If it never can, the invocation fails, and Lambda
+/// repeats it.
 async fn answer(request: &Request, result: &Result<Done, Failed>) -> Result<(), lambda_runtime::Error> {
     let (Ok(Done(reason)) | Err(Failed(reason))) = result;
     let id = request.physical_resource_id.as_ref().unwrap_or(&request.logical_resource_id);
@@ -103,7 +103,7 @@ async fn answer(request: &Request, result: &Result<Done, Failed>) -> Result<(), 
         "Status": if result.is_ok() { "SUCCESS" } else { "FAILED" },
         // CloudFormation takes no answer of more than 4,096 bytes.
         "Reason": reason.chars().take(500).collect::<String>(),
-        // One and the same, or CloudFormation would take an update for a replacement.
+        // Always the same: CloudFormation would take a new one for a replacement.
         "PhysicalResourceId": id,
         "StackId": request.stack_id,
         "RequestId": request.request_id,
@@ -123,6 +123,6 @@ async fn answer(request: &Request, result: &Result<Done, Failed>) -> Result<(), 
 fn put(url: &str, body: &Value) -> Result<(), ureq::Error> {
     let agent: ureq::Agent =
         ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(3))).build().into();
-    // S3 has signed an empty content type.
+    // The URL was signed for an empty content type.
     agent.put(url).header("Content-Type", "").send(body.to_string()).map(drop)
 }

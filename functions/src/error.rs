@@ -26,7 +26,7 @@ pub enum ApiError {
     /// No session token.
     #[error("Send the token that Login answered in the header `Authorization: Bearer <token>`.")]
     NoToken,
-    /// A session token that can be none.
+    /// A malformed session token.
     #[error("Send the token as Login answered it in the header `Authorization: Bearer <token>`.")]
     MalformedToken,
     /// The body is not declared to be JSON.
@@ -35,13 +35,13 @@ pub enum ApiError {
     /// The body is declared to be compressed.
     #[error("Send the body as it is, without the header `Content-Encoding`.")]
     UnsupportedEncoding,
-    /// The body is larger than any valid one can be.
+    /// The body is larger than any valid one.
     #[error("The body has more than {MAX_BODY} bytes; send a smaller one.")]
     BodyTooLarge,
     /// The body is not JSON in UTF-8.
     #[error("The body is not JSON: {0}.")]
     InvalidJson(String),
-    /// The body is JSON, but no object.
+    /// The body is JSON, but not an object.
     #[error("The body must be a JSON object.")]
     NoObject,
     /// Fields, parameters or headers are at fault: the first, and the others.
@@ -53,7 +53,7 @@ pub enum ApiError {
     /// The answer was not ready in time.
     #[error("The service is too slow at the moment; try again shortly.")]
     Timeout,
-    /// What nobody foresaw, for the log.
+    /// A bug, described for the log.
     #[error("Something went wrong on our side.")]
     Bug(&'static str),
 }
@@ -74,7 +74,7 @@ impl From<Interrupted> for ApiError {
     }
 }
 
-/// What the client is told of an error, beside the text.
+/// What the client is told about an error, besides the text.
 struct Told {
     status: StatusCode,
     /// The stable name of the problem, for programs.
@@ -99,7 +99,7 @@ impl Told {
     }
 }
 
-/// What challenges a client without a token, and one whose token is no good (RFC 6750, section 3).
+/// The challenges to a client without a token, and to one whose token is not valid (RFC 6750, section 3).
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer");
 const INVALID_TOKEN: HeaderValue = HeaderValue::from_static("Bearer error=\"invalid_token\"");
 
@@ -124,7 +124,7 @@ impl ApiError {
             Self::Refused(Error::InvalidToken) => told(S::UNAUTHORIZED, "INVALID_TOKEN")
                 .field("Authorization", "carries a token of no live session")
                 .header(WWW_AUTHENTICATE, INVALID_TOKEN),
-            // The session of who mistypes a current password is good.
+            // Without `invalid_token`: the token, if there is one, is not at fault.
             Self::Refused(Error::InvalidCredentials) => {
                 told(S::UNAUTHORIZED, "INVALID_CREDENTIALS").header(WWW_AUTHENTICATE, CHALLENGE)
             }

@@ -1,4 +1,4 @@
-//! The fields of a request: parsed into their types, with everything at fault told at once.
+//! The fields of a request: parsed into their types, with all faults reported at once.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -29,11 +29,11 @@ pub struct Fault {
     pub(crate) detail: Cow<'static, str>,
 }
 
-/// In the place of a value that can't be had. Its [`Fault`] is noted among those of the request.
+/// Stands for a value that can't be read. Its [`Fault`] is noted among those of the request.
 #[derive(Debug, Clone, Copy)]
 pub struct AtFault(());
 
-/// What a field can be read as.
+/// A type that a field can be read as.
 pub trait Value: FromStr<Err: Display> {
     /// Its type in JSON, with an article. In a query string or a header everything is text.
     const JSON_TYPE: &'static str = "a string";
@@ -70,10 +70,10 @@ impl<T: Value> Field for Option<T> {
     }
 }
 
-/// The fields of one request, each taken out by its name; what is left over in the end is unknown.
+/// The fields of one request. Each is taken out by its name; those that are left in the end are unknown.
 pub struct Fields<'a> {
     entries: Vec<Entry<'a>>,
-    /// Query parameters of a request whose fields are in its body: none is known.
+    /// Query parameters of a request whose fields are in its body: all of them are unknown.
     strays: Vec<Entry<'a>>,
     headers: &'a HeaderMap,
     faults: Vec<Fault>,
@@ -95,7 +95,7 @@ impl<'a> Fields<'a> {
     pub(crate) fn of_body(body: &'a [u8], query: &'a str, headers: &'a HeaderMap) -> Result<Self, ApiError> {
         let body = str::from_utf8(body).map_err(|error| ApiError::InvalidJson(error.to_string()))?;
         let Members(entries) = serde_json::from_str(body).map_err(|error| {
-            // An error about the data would quote it; the syntax may be at fault further on.
+            // A message about the data would quote it. The syntax may be at fault as well, further on.
             match serde_json::from_str::<IgnoredAny>(body) {
                 Ok(_) if error.is_data() => ApiError::NoObject,
                 Ok(_) => ApiError::InvalidJson(error.to_string()),
@@ -110,7 +110,7 @@ impl<'a> Fields<'a> {
         Self { entries: parameters(query), strays: Vec::new(), headers, faults: Vec::new() }
     }
 
-    /// The request that the fields make, unless any is at fault.
+    /// The request that the fields make, unless one of them is at fault.
     pub(crate) fn read<T: FromFields>(mut self) -> Result<T, ApiError> {
         let request = T::from_fields(&mut self);
         let unknown = self.entries.iter().chain(&self.strays).map(Entry::unknown);
@@ -160,7 +160,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The value of a header. What is no text holds characters that no reader takes.
+/// The value of a header. Bytes that are not UTF-8 become characters that no parser accepts.
 pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()))
 }
@@ -218,7 +218,7 @@ fn parameters(query: &str) -> Vec<Entry<'_>> {
         .collect()
 }
 
-/// The members of a JSON object as they stand there: in order, repeated ones too.
+/// The members of a JSON object as they are written: in order, with repeated ones.
 struct Members<'a>(Vec<Entry<'a>>);
 
 impl<'de> Deserialize<'de> for Members<'de> {

@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use crate::log::{self, Line};
 
-/// An event as Lambda hands it over. It is read by whoever knows its kind and not by the runtime, which would quote
-/// in the log what it can't read.
+/// An event as Lambda hands it over. The runtime does not parse it, since it would quote in the log what it can't
+/// parse.
 pub(crate) type Event = LambdaEvent<Box<RawValue>>;
 
 /// A function: an operation while it is served.
@@ -27,7 +27,7 @@ pub(crate) struct Function {
 pub(crate) enum Interrupted {
     /// It took too long.
     Deadline,
-    /// It panicked, which the log has told already.
+    /// It panicked, which has been logged already.
     Panic,
 }
 
@@ -57,7 +57,7 @@ impl Function {
         E: From<Interrupted>,
     {
         let started = Instant::now();
-        // A panic is a bug, and must not keep what it interrupted: the connection in use is dropped with it.
+        // After a panic, which is a bug, `work` is dropped, and with it the connection that was in use.
         let result = match AssertUnwindSafe(timeout(time, work)).catch_unwind().await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Interrupted::Deadline.into()),
@@ -75,7 +75,7 @@ impl Function {
     ) -> ExitCode {
         let operation = self.operation;
         if let Err(cause) = lambda_runtime::run(service_fn(|event| answer(event))).await {
-            // Lambda has ended the environment, and tells so itself if that was no orderly end.
+            // Lambda has ended the environment. If the end was not orderly, Lambda itself logs it.
             tracing::info!(operation, %cause, "{operation} has ended with its runtime API");
         }
         ExitCode::SUCCESS

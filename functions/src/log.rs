@@ -15,7 +15,7 @@ pub(crate) fn init() {
         .with_current_span(false)
         .with_span_list(false)
         .with_target(false);
-    // The runtime warns of a setting that the local gateway makes.
+    // The runtime warns about a setting that the local gateway makes.
     let levels =
         Targets::new().with_default(LevelFilter::INFO).with_target("lambda_runtime", LevelFilter::ERROR);
     tracing_subscriber::registry().with(json).with(levels).init();
@@ -25,15 +25,15 @@ pub(crate) fn init() {
     }));
 }
 
-/// What the log tells of one event. Failures are logged here and nowhere else.
+/// The log's line about one event. Failures are logged here and nowhere else.
 pub(crate) struct Line {
-    /// The code of the outcome, for whoever counts.
+    /// The code of the outcome, for programs that count.
     pub(crate) outcome: &'static str,
     /// The HTTP status, if the answer has one.
     pub(crate) status: Option<u16>,
-    /// What was done, if the answer does not tell it.
+    /// What was done, if the answer does not say it.
     pub(crate) report: Option<String>,
-    /// What is to be known of trouble on our side. It makes the line an error.
+    /// The cause of trouble on our side. It makes the line an error.
     pub(crate) cause: Option<String>,
 }
 

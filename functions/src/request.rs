@@ -12,8 +12,8 @@ pub trait FromFields: Sized {
 /// [`Context::parameters`](crate::Context::parameters) returns.
 ///
 /// A field is the member or parameter of its name. It is required, unless its type is an `Option` or a default
-/// follows: `limit: PageLimit = Bounded::constant::<50>()`. What is read in another way says how:
-/// `key: Option<Key> as { fields.header("Key") }`; such a block sees the results of the fields before it.
+/// follows: `limit: PageLimit = Bounded::constant::<50>()`. A field that is read in another way says how:
+/// `key: Option<Key> as { fields.header("Key") }`. Such a block sees the results of the fields before it.
 #[macro_export]
 macro_rules! request {
     (

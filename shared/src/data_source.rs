@@ -16,12 +16,12 @@ use crate::setting::{SettingError, setting};
 /// A database and a user, as an environment variable names them.
 pub(crate) struct DataSource {
     pub(crate) options: MySqlConnectOptions,
-    /// Where the user's password is a token that is signed for each connection.
+    /// What signs the user's password for each connection, if it is a token.
     pub(crate) iam: Option<Iam>,
 }
 
 impl DataSource {
-    /// The one that the environment variable `name` holds the URL of.
+    /// The one whose URL the environment variable `name` holds.
     ///
     /// None of sqlx's SET statements is sent at connect: nothing in the procedures depends on a session's
     /// settings, and they would cost a round trip.
@@ -46,7 +46,7 @@ impl DataSource {
             Err(_) | Ok("password") => Ok(Self { options, iam: None }),
             Ok("iam") => {
                 let iam = Iam::from_env()?;
-                // The token is sent in clear, inside TLS: only to the server that was asked for.
+                // The token is sent in clear inside TLS, so the server must be the one that was asked for.
                 let options = options.ssl_mode(MySqlSslMode::VerifyIdentity).enable_cleartext_plugin(true);
                 let own_ca = url.contains("ssl-ca=");
                 let options = if own_ca { options } else { options.ssl_ca_from_pem(iam.root_certificate()?) };

@@ -19,14 +19,14 @@ use crate::{Error, random_bytes};
 /// How long connecting may take: TCP, TLS, authentication and preparing the statements.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 /// How long one attempt of a call may take; above the procedures' `innodb_lock_wait_timeout` of 1 s, and short
-/// enough for a second attempt where the reply to the first is lost.
+/// enough for a second attempt if the reply to the first is lost.
 const ATTEMPT_DEADLINE: Duration = Duration::from_millis(1_900);
 /// After this long no further attempt is begun: it could hardly end in time.
 const LAST_ATTEMPT: Duration = Duration::from_millis(2_500);
-/// How often a call is made before its error is the answer.
+/// How many times a call is made before its error is the answer.
 const ATTEMPTS: u32 = 5;
 
-/// What to connect with, and the connection while there is one.
+/// What to connect to, and the connection while there is one.
 pub struct Database {
     data_source: DataSource,
     statements: &'static [&'static str],
@@ -44,7 +44,7 @@ struct Held {
 
 impl Database {
     /// The database of `DATABASE_URL`. Connects at once and prepares `statements`, so that the first request
-    /// need not; where that fails, the first request tries again.
+    /// need not. If that fails, the first request tries again.
     pub async fn open(statements: &'static [&'static str]) -> Result<Self, SettingError> {
         let database =
             Self { data_source: DataSource::from_env("DATABASE_URL")?, statements, held: Cell::default() };
@@ -171,7 +171,7 @@ pub enum DatabaseError {
     },
     /// TLS, authentication or a packet that makes no sense.
     Protocol,
-    /// Rows that are not what the procedure was to answer.
+    /// Rows other than the procedure should answer.
     Answer,
 }
 
@@ -191,9 +191,9 @@ impl From<sqlx::Error> for DatabaseError {
     }
 }
 
-/// Whether the statement is at fault: by the class of the SQLSTATE, cardinality, data, constraint or syntax
-/// and access, but for users with too many connections (1203, 1226), a server with too many prepared statements (1461)
-/// and procedures or grants that are being replaced (1305, 1370).
+/// Whether the statement is at fault. The class of the SQLSTATE says so: cardinality, data, constraint, or syntax and
+/// access. Exceptions are a user with too many connections (1203, 1226), a server with too many prepared statements
+/// (1461), and procedures or grants that are being replaced (1305, 1370).
 fn is_bug(error: &MySqlDatabaseError) -> bool {
     let class = error.code().and_then(|state| state.get(..2));
     matches!(class, Some("21" | "22" | "23" | "42"))

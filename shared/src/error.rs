@@ -7,7 +7,7 @@ use sqlx::mysql::MySqlRow;
 
 use crate::database::DatabaseError;
 
-/// Why a value is not what it should be: what is asked for, worded to follow the name of the field.
+/// Why a value was refused: what it must be, worded to follow the name of the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(pub Cow<'static, str>);
@@ -25,7 +25,7 @@ pub enum Error {
     /// No live session has this token.
     #[error("The session is unknown or has ended; log in again.")]
     InvalidToken,
-    /// The session belongs to somebody else than the user in whose name the request speaks.
+    /// The session belongs to another user than the one in whose name the request speaks.
     #[error(
         "The session is not that of the user in `{field}`; everyone can speak and read as themselves only."
     )]
@@ -33,7 +33,7 @@ pub enum Error {
         /// The field that has to name the caller.
         field: String,
     },
-    /// No such user, or not the user's password: it is not told which.
+    /// No such user, or not the user's password. Which of the two is not told.
     #[error("The username or the password is wrong.")]
     InvalidCredentials,
     /// There is no user of the receiver's name.

@@ -75,7 +75,7 @@ pub struct Message {
     pub time_stamp: String,
 }
 
-/// What came of a send.
+/// The outcome of a send.
 pub struct Sent {
     /// The message.
     pub message: Message,
@@ -85,7 +85,7 @@ pub struct Sent {
 
 /// Stores a message, once and for ever: sent again with the same `key`, the stored one is the answer.
 ///
-/// Fails with [`Error::InvalidToken`], [`Error::Forbidden`] where `sender` is not the session's user,
+/// Fails with [`Error::InvalidToken`], [`Error::Forbidden`] if `sender` is not the session's user,
 /// [`Error::UnknownReceiver`] and [`Error::KeyReused`].
 pub async fn send_message(
     database: &Database,
@@ -135,7 +135,7 @@ pub enum Cursor {
 pub struct Page {
     /// Messages of both directions, ascending by id.
     pub messages: Vec<Message>,
-    /// Whether more lie in the direction of the cursor; older ones where there is none.
+    /// Whether more lie in the direction of the cursor; without a cursor, whether there are older ones.
     pub more: bool,
 }
 
@@ -143,7 +143,7 @@ pub struct Page {
 /// not fit into Lambda's response of 6 MB.
 pub const PAGE_BYTES: i64 = 512 * 1024;
 
-/// A page of the conversation of two users, one of whom must be the session's user; empty where they never
+/// A page of the conversation of two users, one of whom must be the session's user. It is empty if they never
 /// wrote to each other or do not exist.
 ///
 /// Fails with [`Error::InvalidToken`] and [`Error::Forbidden`].

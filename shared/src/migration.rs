@@ -3,7 +3,7 @@
 //! Environment: `DATABASE_URL`, of the user who owns the schema and so defines every procedure;
 //! `FUNCTIONS_DATABASE_URL` (optional), whose user is created and may EXECUTE and nothing else;
 //! `MASTER_USERNAME` and `MASTER_PASSWORD` (optional), of the user of the same server who creates the other two
-//! where the first can't log in yet. The password may be old by then: it is used for nothing else.
+//! if the first can't log in yet. The password may be old by then: it is used for nothing else.
 
 use std::time::{Duration, Instant};
 use std::{env, fmt};
@@ -49,7 +49,8 @@ pub enum MigrationError {
     /// Another migration of the same database is running.
     #[error("another migration of this database is running; try again when it has ended")]
     Locked,
-    /// An applied migration is not the one of this code: there was no release before migrations became immutable.
+    /// An applied migration differs from this code's. It comes from before the first release, after which migrations
+    /// are immutable.
     #[error(
         "this database was made by an unreleased version, which can't be brought up to date: drop it and try again; \
          the private one of `make run` is in .local/, which can be removed"
@@ -72,7 +73,7 @@ impl From<MigrateError> for MigrationError {
     }
 }
 
-/// Creates the database and the users where they are missing, and applies the migrations that it lacks. Safe to
+/// Creates the database and the users if they are missing, and applies the migrations that it lacks. Safe to
 /// repeat, also after a run that failed half-way, and to run twice at a time.
 ///
 /// A database that is not there yet, as one that wakes from a pause, is waited for until `patience` has passed.
@@ -93,8 +94,8 @@ pub async fn migrate(patience: Duration) -> Result<Report, MigrationError> {
 
     let mut connection = match (open(&owner, until).await, &master) {
         (Err(error), Some(master)) if is_denied(&error) => {
-            // If the master is denied too, its password is old, and the owner's role new: AWS may refuse one for
-            // some seconds.
+            // If the master is denied too, its password is old, so the owner exists: AWS may refuse the owner's IAM
+            // role for some seconds after it has been created.
             if let Ok(mut connection) = connect(&master.without_database(), until).await {
                 // The owner last: once it can log in, none of this is done again.
                 if let Some(functions) = &functions {
@@ -128,7 +129,7 @@ pub async fn migrate(patience: Duration) -> Result<Report, MigrationError> {
     Ok(Report { applied: after - before, total: MIGRATOR.iter().count() })
 }
 
-/// Connects as the owner of the schema, and creates the database where it is missing.
+/// Connects as the owner of the schema, and creates the database if it is missing.
 async fn open(owner: &DataSource, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
     let mut connection = connect(&owner.without_database(), until).await?;
     let schema = owner.schema().replace('`', "``");
@@ -137,7 +138,7 @@ async fn open(owner: &DataSource, until: Instant) -> Result<MySqlConnection, sql
     Ok(connection)
 }
 
-/// The same, again until `until` while the owner is denied.
+/// The same, but tries again until `until` while the owner is denied.
 async fn open_when_allowed(owner: &DataSource, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
     loop {
         match open(owner, until).await {
@@ -147,7 +148,7 @@ async fn open_when_allowed(owner: &DataSource, until: Instant) -> Result<MySqlCo
     }
 }
 
-/// Connects, again until `until` while the server is not there or not ready.
+/// Connects, and tries again until `until` while the server is away or not ready.
 async fn connect(data_source: &DataSource, until: Instant) -> Result<MySqlConnection, sqlx::Error> {
     loop {
         let late = |_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()));

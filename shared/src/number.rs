@@ -12,7 +12,7 @@ pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
 pub struct Bounded<const MIN: i64, const MAX: i64>(i64);
 
 impl<const MIN: i64, const MAX: i64> Bounded<MIN, MAX> {
-    /// A number known when the code is written; out of bounds, it does not compile.
+    /// A number that is known at compile time. One that is out of bounds does not compile.
     #[must_use]
     pub const fn constant<const VALUE: i64>() -> Self {
         const { assert!(MIN <= VALUE && VALUE <= MAX && MAX <= MAX_SAFE_INTEGER) };

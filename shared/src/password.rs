@@ -59,7 +59,7 @@ pub struct PasswordHash {
 }
 
 impl PasswordHash {
-    /// Reads a stored hash; one that was not made by [`Hasher`] with its present parameters makes no sense.
+    /// Reads a stored hash. One that [`Hasher`] can't have made with its present parameters is an error.
     pub(crate) fn stored(text: &str) -> Result<Self, DatabaseError> {
         let phc = Phc::new(text).map_err(|_| DatabaseError::Answer)?;
         let (Some(salt), Some(output)) = (phc.salt, phc.hash) else { return Err(DatabaseError::Answer) };
@@ -96,7 +96,7 @@ fn params() -> Params {
 /// Hashes passwords, in memory that is taken once and used again: 19 MiB.
 ///
 /// The interface of argon2 that allocates for each hash can't be used. glibc before 2.38, which Amazon Linux 2023
-/// and Debian 12 have, doesn't reuse freed blocks of that size and alignment, so every login would cost 19 MiB for ever.
+/// and Debian 12 have, doesn't reuse freed blocks of that size and alignment: every login would take another 19 MiB.
 pub struct Hasher {
     argon2: Argon2<'static>,
     memory: RefCell<Vec<Block>>,
@@ -111,7 +111,7 @@ impl Hasher {
         Self { argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params), memory }
     }
 
-    /// Hashes a password with a new salt; takes tens of milliseconds by intent.
+    /// Hashes a password with a new salt; takes tens of milliseconds on purpose.
     ///
     /// # Panics
     /// If the operating system has no randomness to give.

@@ -20,7 +20,7 @@ pub const LOGIN: &str = "CALL login(?, ?, ?, ?)";
 pub const LOGOUT: &str = "CALL logout(?, ?, ?)";
 
 /// Where a login comes from, for counting failures: an IPv4 address, or the /64 network of an IPv6 one,
-/// which is what one customer of a provider has at the least.
+/// the least that a provider gives to one customer.
 pub struct Source(Vec<u8>);
 
 impl From<IpAddr> for Source {
@@ -85,7 +85,7 @@ pub async fn login(
 
 /// Ends the session that `token` opens, or with `everywhere` all of its user's, and returns the user.
 ///
-/// Fails with [`Error::InvalidToken`] and, where `username` is not the session's user, with
+/// Fails with [`Error::InvalidToken`] and, if `username` is not the session's user, with
 /// [`Error::Forbidden`]. Repeated after a lost reply it answers [`Error::InvalidToken`], which is then true.
 pub async fn logout(
     database: &Database,

@@ -23,7 +23,7 @@ pub struct Username(String);
 impl FromStr for Username {
     type Err = Invalid;
 
-    /// Checks the syntax; whether there is such a user is not asked.
+    /// Checks the syntax, not whether there is such a user.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-@+".contains(&byte);
         if !(3..=64).contains(&text.len()) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-/// Longer than any answer may take, so that a test fails with a message rather than hang.
+/// Longer than any answer may take, so that a test fails with a message instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A connection.

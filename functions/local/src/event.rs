@@ -172,7 +172,7 @@ struct FunctionResponse {
 /// The answer that a function's response stands for; none if it is malformed.
 pub(crate) fn answer(response: String) -> Option<Answer> {
     let Ok(response) = serde_json::from_str::<FunctionResponse>(&response) else {
-        // What is JSON and has no status is the body itself.
+        // JSON without a status is itself the body.
         let value: serde_json::Value = serde_json::from_str(&response).ok()?;
         return value.get("statusCode").is_none().then(|| json(StatusCode::OK, response));
     };

@@ -16,8 +16,8 @@ use tokio::time::timeout;
 
 use crate::{RUNTIME, runtime_api};
 
-/// A function. Its processes, the execution environments, are started when there are more events than free ones, up to
-/// a limit; beyond it, events wait. One that ends is replaced when it is needed.
+/// A function. Its processes, the execution environments, are started when there are more events than free processes,
+/// up to a limit. Beyond the limit, events wait. A process that ends is replaced when it is needed.
 pub struct Function {
     environments: Arc<Environments>,
     runtime_api: AbortHandle,
@@ -71,7 +71,7 @@ struct Environment {
     work: Option<Work>,
 }
 
-/// What an environment is at.
+/// The event that an environment is working on.
 struct Work {
     id: String,
     handed_out: Instant,
@@ -153,7 +153,7 @@ impl Function {
         Err(error("Sandbox.Timedout"))
     }
 
-    /// Ends every process, whatever it is at.
+    /// Ends every process, whatever it is doing.
     pub fn kill(&self) {
         let mut state = self.environments.lock();
         state.environments.values_mut().for_each(|environment| environment.kill = None);
@@ -162,8 +162,8 @@ impl Function {
         drop(self.environments.changed.wait_while(state, is_there).expect("no panic"));
     }
 
-    /// Ends every process, and starts none any more. To be called before the function is dropped on the gateway's
-    /// thread, which can't wait for them.
+    /// Ends every process, and starts no more. Must be called before the function is dropped on the gateway's thread,
+    /// which can't wait for the processes.
     pub(crate) fn close(&self) {
         self.runtime_api.abort();
         let mut state = self.environments.lock();
@@ -227,7 +227,7 @@ impl Environments {
         (id, outcome)
     }
 
-    /// Forgets an event whose time is over, and the environment that has it: Lambda starts it anew, too.
+    /// Forgets an event whose time is over, and ends the environment that has it: Lambda starts such a one anew, too.
     fn give_up(&self, id: &str) {
         let mut state = self.lock();
         state.waiting.retain(|invocation| invocation.event.id != id);

@@ -1,7 +1,7 @@
 //! API Gateway: an HTTP API in front of the functions.
 //!
-//! It answers as API Gateway does, but for throttling, and for what hyper refuses to read: a request line or a header
-//! that is not HTTP is a 400 without a body.
+//! It answers as API Gateway does, with two exceptions: it does not throttle, and a request line or a header that hyper
+//! can't read is a 400 without a body.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -29,7 +29,7 @@ use crate::{event, invoke_api};
 
 /// The largest body, in bytes (Amazon API Gateway Developer Guide, "Quotas for configuring and running an HTTP API").
 const MAX_BODY: usize = 10 * 1024 * 1024;
-/// The largest request line and header values together, in bytes (there).
+/// The largest request line and headers together, in bytes (same page).
 const MAX_HEAD: usize = 10_240;
 /// The largest event of a synchronous invocation, in bytes (AWS Lambda Developer Guide, "Lambda quotas").
 pub(crate) const MAX_EVENT: usize = 6 * 1024 * 1024;
@@ -138,7 +138,7 @@ impl Api {
     }
 
     async fn answer(&self, parts: &Parts, body: Incoming, id: &str, source: IpAddr) -> Answer {
-        // Read whatever becomes of it, so that the connection can go on.
+        // Read in any case, so that the connection can be used again.
         let body = http::body(body, MAX_BODY).await;
         if head_size(parts) > MAX_HEAD {
             return message(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
@@ -208,7 +208,7 @@ impl Cors {
         }
     }
 
-    /// Who is told to be allowed, if the request names an origin that is.
+    /// The origin to allow, if the request names one that is allowed.
     fn origin(&self, request: &HeaderMap) -> Option<HeaderValue> {
         let origin = request.get(ORIGIN)?;
         if self.origins.iter().any(|allowed| allowed == "*") {

@@ -1,8 +1,8 @@
 //! API Gateway and Lambda on this machine: routes and CORS come from `template.yaml`, the functions are the real
 //! binaries.
 //!
-//! All of it runs on one thread, named `gateway`, which costs a request less than handing it from thread to thread
-//! would, and whose processor time tells what the gateway itself takes. The interface is for other threads: it blocks.
+//! All of it runs on one thread, named `gateway`: handing a request from thread to thread would cost more, and the
+//! thread's processor time is what the gateway itself takes. The interface is for other threads: it blocks.
 
 #![expect(clippy::missing_panics_doc, reason = "what panics here ends the program that uses it")]
 

@@ -1,8 +1,8 @@
 //! `make run`: migrates the database of `DATABASE_URL`, adds two demo users, and serves all routes on
 //! <http://localhost:9000>.
 //!
-//! `DATABASE_URL` is of a user who may create the database and users: the script `server` sets it, or whoever wants
-//! another server than a private one. With `WATCH=1`, functions are built and started anew when their source changes.
+//! `DATABASE_URL` names a user who may create the database and users. The script `server` sets it, unless it is set
+//! already. With `WATCH=1`, functions are built and started anew when their source changes.
 
 mod watch;
 
@@ -24,8 +24,8 @@ use url::Url;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const ADDRESS: &str = "127.0.0.1:9000";
-/// How many environments each function may have: six functions then take fewer connections than a server allows
-/// unless it is told otherwise, 151.
+/// How many environments each function may have. Six functions then take fewer connections than a server allows by
+/// default, 151.
 const ENVIRONMENTS: usize = 20;
 
 fn main() {
@@ -89,7 +89,7 @@ fn functions_url(mut url: Url) -> Url {
     let mut password = [0; 18];
     getrandom::fill(&mut password).expect("the operating system has randomness");
     let password = BASE64_URL_SAFE_NO_PAD.encode(password);
-    // MySQL's names of users have up to 32 characters.
+    // In MySQL the name of a user has at most 32 characters.
     let set = url.set_username(&user[..user.len().min(32)]).and_then(|()| url.set_password(Some(&password)));
     if set.is_err() {
         fail("DATABASE_URL names no server.");
@@ -97,7 +97,7 @@ fn functions_url(mut url: Url) -> Url {
     url
 }
 
-/// What a program prints that prepares the database.
+/// Runs a program that prepares the database, and returns what it prints.
 fn run(program: &Path, functions_url: &Url) -> String {
     let output = Command::new(program)
         .env("FUNCTIONS_DATABASE_URL", functions_url.as_str())

@@ -29,7 +29,7 @@ request! {
 async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
     let token = context.token()?;
     let SendMessage { sender, receiver, message, key } = context.body()?;
-    // A send without a key can be repeated inside its request only, which is nobody's business.
+    // A send without a key is repeated only inside its request, which the client need not know.
     let tell_replay = key.is_some();
     let key = key.unwrap_or_else(IdempotencyKey::random);
     let sent = message::send_message(context.database, &token, &sender, &receiver, message, &key).await?;
