@@ -1,7 +1,7 @@
 -- Deletes what has expired, ten rows of a table at a time, once there are ten; it answers nothing and never fails its
 -- caller. The rows are found by a plain read and deleted one by one, in the order of their primary key: a DELETE that
--- finds its rows by itself may lock every row that it passes, and in another order than others do. A subquery in IF or SET
--- takes shared locks: what is only looked at, here and in all procedures, is therefore read by SELECT … INTO.
+-- finds its rows by itself may lock every row that it passes, and in another order than others do. A subquery in IF or
+-- SET takes shared locks, so what is only looked at, here and in all procedures, is read by SELECT … INTO.
 CREATE PROCEDURE IF NOT EXISTS sweep()
 SQL SECURITY DEFINER
 MODIFIES SQL DATA

@@ -27,8 +27,9 @@ begin_login: BEGIN
     FROM login_attempts
    WHERE username = p_username AND source = p_source AND last_success > v_now - INTERVAL 90 DAY;
 
-  -- After 10 failures in a row from one source, or 100 from all (each source counted for 10 at most), the wait since the
-  -- last one is 30 s. It doubles with each further failure, up to 15 minutes. 105 rows are enough, as each counts 1 or more.
+  -- After 10 failures in a row from one source, or 100 from all (each source counted for 10 at most), the wait since
+  -- the last one is 30 s. It doubles with each further failure, up to 15 minutes. 105 rows are enough, as each counts
+  -- 1 or more.
   SELECT GREATEST(COALESCE(v_until, v_now), COALESCE(MAX(
            last_failure + INTERVAL LEAST(900, 30 << LEAST(excess, 5)) SECOND), v_now))
     INTO v_until

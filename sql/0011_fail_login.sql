@@ -22,8 +22,8 @@ BEGIN
     failures = IF(last_failure > v_now - INTERVAL 24 HOUR, failures, 0) + 1,
     last_failure = v_now,
     expires = GREATEST(expires, v_now + INTERVAL 24 HOUR);
-  -- Of two failures at the same moment the later one may get here first, so `since` may be a little ahead. Only if it is
-  -- well ahead was the clock set back.
+  -- Of two failures at the same moment the later one may get here first, so `since` may be a little ahead. Only if it
+  -- is well ahead was the clock set back.
   INSERT INTO login_sources (source, failures, since)
   VALUES (p_source, 1, v_now)
   ON DUPLICATE KEY UPDATE
