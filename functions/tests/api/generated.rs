@@ -449,7 +449,7 @@ fn edits() -> impl Strategy<Value = Edit> {
         (http, "sourceIp", Some(json!("2001:db8::1"))),
         (http, "sourceIp", Some(json!("fe80::1%eth0"))),
         (http, "method", Some(json!("CANARY"))),
-        // So `cargo lambda watch` does.
+        // Some emulators of API Gateway do so.
         ("", "rawQueryString", Some(json!(null))),
         (context, "requestId", Some(json!(null))),
         (http, "sourceIp", Some(json!(null))),
