@@ -24,10 +24,10 @@ pub enum ApiError {
     #[error("The request can't be read.")]
     UnreadableEvent,
     /// No session token.
-    #[error("Send the token that Login answered in the header `Authorization: Bearer <token>`.")]
+    #[error("Send the header `Authorization: Bearer <token>`, with the token from Login.")]
     NoToken,
     /// A malformed session token.
-    #[error("Send the token as Login answered it in the header `Authorization: Bearer <token>`.")]
+    #[error("Send the header `Authorization: Bearer <token>`, with the token exactly as Login returned it.")]
     MalformedToken,
     /// The body is not declared to be JSON.
     #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]

@@ -17,7 +17,7 @@ use shared::user::Username;
 use crate::ApiError;
 use crate::request::FromFields;
 
-/// More unknown fields than this are not listed.
+/// How many unknown fields are listed at most.
 const MAX_UNKNOWN: usize = 20;
 
 /// What is wrong with a field, a query parameter or a header.
@@ -190,7 +190,7 @@ impl Raw<'_> {
                 ));
             }
             Self::Json(raw) if json_type(raw) == "a string" => serde_json::from_str(raw.get())
-                .map_err(|_| invalid("holds half of a surrogate pair, which is no character".into()))?,
+                .map_err(|_| invalid("holds half of a surrogate pair, which is not a character".into()))?,
             Self::Json(raw) => Cow::Borrowed(raw.get()),
         };
         text.parse().map_err(|error: T::Err| invalid(error.to_string().into()))

@@ -29,7 +29,7 @@ impl DataSource {
         let url = setting(name)?;
         let parsed = if url.starts_with("mysql://") { url.parse().ok() } else { None };
         let options: MySqlConnectOptions = parsed
-            .ok_or(SettingError { name, problem: "is no URL like mysql://user:password@host:3306/chat" })?;
+            .ok_or(SettingError { name, problem: "is not a URL like mysql://user:password@host:3306/chat" })?;
         if options.get_database().is_none_or(str::is_empty) {
             return Err(SettingError {
                 name,

@@ -65,7 +65,7 @@ impl Iam {
     /// "Connecting to your DB instance using IAM authentication").
     ///
     /// # Panics
-    /// If the host is no part of a URL; the options come from one.
+    /// If the host is not part of a URL; the options come from one.
     pub(crate) async fn token(&self, options: &MySqlConnectOptions, now: SystemTime) -> String {
         let config = Config::builder()
             .hostname(options.get_host())

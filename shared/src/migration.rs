@@ -74,9 +74,9 @@ impl From<MigrateError> for MigrationError {
 }
 
 /// Creates the database and the users if they are missing, and applies the migrations that it lacks. Safe to
-/// repeat, also after a run that failed half-way, and to run twice at a time.
+/// repeat, even after a run that failed half-way, and to run twice at once.
 ///
-/// A database that is not there yet, as one that wakes from a pause, is waited for until `patience` has passed.
+/// Waits up to `patience` for a database that is not there yet, such as one waking from a pause.
 pub async fn migrate(patience: Duration) -> Result<Report, MigrationError> {
     let until = Instant::now() + patience;
     let owner = DataSource::from_env("DATABASE_URL")?;

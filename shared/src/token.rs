@@ -18,7 +18,7 @@ impl FromStr for Token {
     /// Reads a token as a client sends it.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or_else(|| "must be the 43 characters of base64url that Login answered".into())
+        bytes.map(Self).ok_or_else(|| "must be the 43 characters of base64url that Login returned".into())
     }
 }
 

@@ -15,7 +15,7 @@ pub const CREATE_USER: &str = "CALL create_user(?, ?)";
 /// The statement of [`get_users`].
 pub const GET_USERS: &str = "CALL get_users(?, ?, ?)";
 
-/// A user's name: 3–64 of `A–Z a–z 0–9 . _ - @ +`, the first a letter or digit; the same user in any case.
+/// A user's name: 3–64 of `A–Z a–z 0–9 . _ - @ +`, the first a letter or digit; the same user in any letter case.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
 pub struct Username(String);

@@ -20,7 +20,7 @@ async fn main() -> ExitCode {
 request! {
     /// A user who wants a session.
     struct Login from fields {
-        /// The name, in any case.
+        /// The name, in any letter case.
         username: Username,
         /// The password.
         password: Password,
