@@ -119,7 +119,7 @@ impl ApiError {
                 .field("Authorization", "must be `Bearer` and the token")
                 .header(WWW_AUTHENTICATE, CHALLENGE),
             Self::MalformedToken => told(S::UNAUTHORIZED, "INVALID_TOKEN")
-                .field("Authorization", "carries no token: one has 43 characters of base64url")
+                .field("Authorization", "carries a malformed token: it must be 43 characters of base64url")
                 .header(WWW_AUTHENTICATE, INVALID_TOKEN),
             Self::Refused(Error::InvalidToken) => told(S::UNAUTHORIZED, "INVALID_TOKEN")
                 .field("Authorization", "carries a token of no live session")

@@ -70,7 +70,7 @@ impl<T: Value> Field for Option<T> {
     }
 }
 
-/// The fields of one request. Each is taken out by its name; those that are left in the end are unknown.
+/// The fields of one request. Each is taken out by its name; those that are left at the end are unknown.
 pub struct Fields<'a> {
     entries: Vec<Entry<'a>>,
     /// Query parameters of a request whose fields are in its body: all of them are unknown.

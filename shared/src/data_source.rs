@@ -28,8 +28,10 @@ impl DataSource {
     pub(crate) fn from_env(name: &'static str) -> Result<Self, SettingError> {
         let url = setting(name)?;
         let parsed = if url.starts_with("mysql://") { url.parse().ok() } else { None };
-        let options: MySqlConnectOptions = parsed
-            .ok_or(SettingError { name, problem: "is not a URL like mysql://user:password@host:3306/chat" })?;
+        let options: MySqlConnectOptions = parsed.ok_or(SettingError {
+            name,
+            problem: "is not a URL like mysql://user:password@host:3306/chat",
+        })?;
         if options.get_database().is_none_or(str::is_empty) {
             return Err(SettingError {
                 name,

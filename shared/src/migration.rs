@@ -40,7 +40,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Why a migration failed. `Display` is for who runs it.
+/// Why a migration failed. `Display` is for whoever runs it.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrationError {
     /// An environment variable is missing or wrong.

@@ -33,7 +33,7 @@ fn main() {
         fail(&format!("{ADDRESS} is taken ({error}): stop what listens there, and try again."))
     });
     let url = env::var("DATABASE_URL").unwrap_or_else(|_| fail("DATABASE_URL is not set: use `make run`."));
-    let url = Url::parse(&url).unwrap_or_else(|error| fail(&format!("DATABASE_URL is no URL: {error}.")));
+    let url = Url::parse(&url).unwrap_or_else(|error| fail(&format!("DATABASE_URL is not a URL: {error}.")));
     let functions_url = functions_url(url);
     let binaries =
         env::current_exe().expect("the path of this program").parent().expect("its directory").to_owned();
