@@ -18,6 +18,7 @@ mod faults;
 mod generated;
 mod get_messages;
 mod get_users;
+mod http;
 mod login;
 mod logout;
 mod logs;
