@@ -95,12 +95,16 @@ validate: $(call tool,aws-sam-cli) $(call tool,checkov) .venv/redocly/installed 
 
 .PHONY: deploy
 deploy: build $(call tool,aws-sam-cli) ## Build, and deploy to AWS. Asks for the parameters once, and keeps them in samconfig.local.toml.
+	@test -f $(DEPLOYMENT) || cp samconfig.toml $(DEPLOYMENT)
 	@# The bundles and the parameter have to agree.
-	@test ! -f $(DEPLOYMENT) || sed -i 's/Architecture=\\"[^"\]*\\"/Architecture=\\"$(ARCHITECTURE)\\"/' $(DEPLOYMENT)
-	$(SAM) deploy --config-file $(DEPLOYMENT) $(if $(wildcard $(DEPLOYMENT)),,$(FIRST_DEPLOY))
+	@sed -i 's/Architecture=\\"[^"\]*\\"/Architecture=\\"$(ARCHITECTURE)\\"/' $(DEPLOYMENT)
+	$(SAM) deploy --config-file $(DEPLOYMENT) \
+	  $(if $(shell grep -s parameter_overrides $(DEPLOYMENT)),,--guided --parameter-overrides Architecture=$(ARCHITECTURE))
 
-# SAM reads one file, so this repeats what samconfig.toml has for who deploys without make.
-FIRST_DEPLOY := --guided --stack-name chat --confirm-changeset --parameter-overrides Architecture=$(ARCHITECTURE)
+.PHONY: test-deploy
+test-deploy: $(call tool,aws-sam-cli) $(call tool,ministack) ## Deploy what `make build` built to an emulator of AWS: twice, with a failure, and away again.
+	rm -rf .local/deploy
+	$(SERVER) .local/deploy .venv/aws-sam-cli/bin/python .ci/deploy
 
 .PHONY: clean
 clean: ## Remove what was built and installed, and the private databases.
