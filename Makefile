@@ -94,7 +94,7 @@ validate: $(call tool,aws-sam-cli) $(call tool,checkov) .venv/redocly/installed 
 	PATH="$(CURDIR)/.venv/node/bin:$$PATH" .venv/redocly/node_modules/.bin/redocly lint --config .redocly.yaml functions/web/openapi.yaml
 
 .PHONY: deploy
-deploy: build $(call tool,aws-sam-cli) ## Build, and deploy to AWS. Asks for the parameters once, and keeps them in samconfig.local.toml.
+deploy: build ## Build, and deploy to AWS. Asks for the parameters once, and keeps them in samconfig.local.toml.
 	@test -f $(DEPLOYMENT) || cp samconfig.toml $(DEPLOYMENT)
 	@# The bundles and the parameter have to agree.
 	@sed -i 's/Architecture=\\"[^"\]*\\"/Architecture=\\"$(ARCHITECTURE)\\"/' $(DEPLOYMENT)
