@@ -61,6 +61,6 @@ def before_call(_context, case, _arguments):
                 body["password"] = GUEST["password"]
         case "Logout":
             put("username", GUEST["username"], 30)
-        case "SendMessage" | "GetMessages":
+        case _:
             put("sender", "alice", 30)
             put("receiver", "bob", 30)

@@ -55,13 +55,20 @@ send_message: BEGIN
   SELECT conversation_id INTO v_conversation
     FROM conversations WHERE first_user = v_first AND second_user = v_second;
   IF v_conversation IS NULL THEN
-    -- Commits by itself: created in the message's transaction and rolled back with a duplicate, it would
-    -- hand its index gap to all who wait for it, and they would deadlock.
+    -- A transaction of its own: created in the message's and rolled back with a duplicate, the row would
+    -- hand its index gap to all who wait for it, and they would deadlock. The memberships are created in the same one:
+    -- if they came later, another sender could slip in between and find none to count the message in.
+    START TRANSACTION;
     INSERT INTO conversations (first_user, second_user, last_id, last_time, longest)
     VALUES (v_first, v_second, 0, UTC_TIMESTAMP(6), 0)
     ON DUPLICATE KEY UPDATE last_id = last_id;
     SELECT conversation_id INTO v_conversation
       FROM conversations WHERE first_user = v_first AND second_user = v_second;
+    INSERT INTO memberships (username, peer, conversation_id) VALUES (v_first, v_second, v_conversation)
+    ON DUPLICATE KEY UPDATE conversation_id = VALUES(conversation_id);
+    INSERT INTO memberships (username, peer, conversation_id) VALUES (v_second, v_first, v_conversation)
+    ON DUPLICATE KEY UPDATE conversation_id = VALUES(conversation_id);
+    COMMIT;
   END IF;
 
   START TRANSACTION;
@@ -77,6 +84,16 @@ send_message: BEGIN
     VALUES (v_conversation, v_id, v_caller, v_receiver, p_message, v_time, p_idempotency_key);
   END;
   IF NOT v_duplicate THEN
+    -- In the order of the primary key. A change is only marked: a number that senders took from one counter would make
+    -- all who write to one user wait for each other.
+    UPDATE memberships
+       SET last_time = v_time, unread = unread + (v_receiver = v_first AND v_caller <> v_receiver), position = NULL
+     WHERE username = v_first AND peer = v_second;
+    IF v_first <> v_second THEN
+      UPDATE memberships
+         SET last_time = v_time, unread = unread + (v_receiver = v_second), position = NULL
+       WHERE username = v_second AND peer = v_first;
+    END IF;
     COMMIT;
     SELECT 'ok', v_id, v_caller, v_receiver, DATE_FORMAT(v_time, '%Y-%m-%dT%H:%i:%s.%fZ');
     LEAVE send_message;

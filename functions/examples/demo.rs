@@ -4,6 +4,7 @@
 use std::error::Error;
 
 use shared::database::Database;
+use shared::message::{self, SEND_MESSAGE};
 use shared::password::Hasher;
 use shared::token::Token;
 use shared::user::{self, CREATE_USER};
@@ -22,7 +23,7 @@ const USERS: [(&str, &str, &[&str]); 2] = [
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let hasher = Hasher::new();
-    let database = Database::open(&[CREATE_USER]).await?;
+    let database = Database::open(&[CREATE_USER, SEND_MESSAGE]).await?;
     let mut connection = MySqlConnection::connect(&std::env::var("DATABASE_URL")?).await?;
     for (username, password, tokens) in USERS {
         let hash = hasher.hash(&password.parse()?);
@@ -44,5 +45,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let update = "UPDATE users SET logged_in = UTC_TIMESTAMP(6) + INTERVAL 30 DAY WHERE username = ?";
         sqlx::query(update).bind(username).execute(&mut connection).await?;
     }
+    // Once, however often this runs.
+    let (token, bob, alice) = (USERS[1].2[0].parse()?, "bob".parse()?, "alice".parse()?);
+    let key = "welcome".parse()?;
+    message::send_message(&database, &token, &bob, &alice, "Welcome, Alice!".parse()?, &key).await?;
     Ok(())
 }

@@ -134,6 +134,11 @@ impl ApiError {
             Self::Refused(Error::UnknownReceiver) => {
                 told(S::NOT_FOUND, "UNKNOWN_RECEIVER").field("receiver", "is not the name of a user")
             }
+            Self::Refused(Error::UnknownMessage) => told(S::NOT_FOUND, "UNKNOWN_MESSAGE")
+                .field("id", "is not the id of a message of this conversation"),
+            Self::Refused(Error::UnknownPosition) => {
+                told(S::GONE, "UNKNOWN_POSITION").field("after", "is beyond the newest position")
+            }
             Self::Refused(Error::UsernameTaken) => {
                 told(S::CONFLICT, "USERNAME_TAKEN").field("username", "is taken")
             }

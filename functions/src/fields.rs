@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use shared::Bounded;
+use shared::conversation::InboxCursor;
 use shared::message::{IdempotencyKey, Text};
 use shared::password::Password;
 use shared::user::Username;
@@ -43,6 +44,7 @@ impl Value for Username {}
 impl Value for Password {}
 impl Value for Text {}
 impl Value for IdempotencyKey {}
+impl Value for InboxCursor {}
 
 impl<const MIN: i64, const MAX: i64> Value for Bounded<MIN, MAX> {
     const JSON_TYPE: &'static str = "a number";

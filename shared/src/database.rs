@@ -75,10 +75,19 @@ impl Database {
         &self,
         query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
     ) -> Result<Vec<MySqlRow>, Error> {
+        let rows = self.call_for_rows(query).await?;
+        Ok(if is_empty(&rows[0])? { Vec::new() } else { rows })
+    }
+
+    /// The same, with the row that says `empty`: there is a first row in any case.
+    pub(crate) async fn call_for_rows<'q>(
+        &self,
+        query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
+    ) -> Result<Vec<MySqlRow>, Error> {
         let rows = self.rows(query).await?;
         let outcomes = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<&str>, _>>()?;
         match outcomes[..] {
-            ["empty"] => Ok(Vec::new()),
+            ["empty"] => Ok(rows),
             ["ok", ..] if outcomes.iter().all(|outcome| *outcome == "ok") => Ok(rows),
             [_] => Err(Error::refusal(&rows[0])),
             _ => Err(DatabaseError::Answer.into()),
@@ -134,6 +143,11 @@ impl Database {
         };
         timeout(CONNECT_DEADLINE, connect).await.unwrap_or(Err(DatabaseError::NoConnection))
     }
+}
+
+/// Whether a page has this row because it has none of its own.
+pub(crate) fn is_empty(row: &MySqlRow) -> Result<bool, DatabaseError> {
+    Ok(row.try_get::<&str, _>(0)? == "empty")
 }
 
 impl Held {

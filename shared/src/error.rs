@@ -39,6 +39,12 @@ pub enum Error {
     /// There is no user of the receiver's name.
     #[error("No user has the receiver's name; check its spelling.")]
     UnknownReceiver,
+    /// The conversation has no message of this id yet, or there is no such conversation.
+    #[error("The conversation has no message of this id; mark up to one that you have read.")]
+    UnknownMessage,
+    /// The position is beyond the newest one, as after a restore from a backup.
+    #[error("This position does not exist; begin again without `after`.")]
+    UnknownPosition,
     /// The idempotency key belongs to a message to another receiver or with another text.
     #[error("This Idempotency-Key was used for another message; use a new key for a new message.")]
     KeyReused,
@@ -84,6 +90,8 @@ impl Error {
             "invalid_credentials" => Self::InvalidCredentials,
             "forbidden" => Self::Forbidden { field: row.try_get(1)? },
             "unknown_receiver" => Self::UnknownReceiver,
+            "unknown_message" => Self::UnknownMessage,
+            "unknown_position" => Self::UnknownPosition,
             "key_reused" => Self::KeyReused,
             "username_taken" => Self::UsernameTaken,
             "too_many_attempts" => {

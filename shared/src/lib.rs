@@ -3,6 +3,7 @@
 //! Values are parsed once, at the border, into types that can't be wrong; every operation on chat data is
 //! one function here and one stored procedure of the same name in `sql/`.
 
+pub mod conversation;
 mod data_source;
 pub mod database;
 mod error;

@@ -174,7 +174,7 @@ pub async fn get_messages(
         .await?;
     let Some(first_row) = rows.first() else { return Ok(Page { messages: Vec::new(), more: false }) };
     let newest: i64 = first_row.try_get(1)?;
-    let messages = rows.iter().map(Message::from_row).collect::<Result<Vec<_>, _>>()?;
+    let messages = rows.iter().map(|row| Message::from_row(row, 2)).collect::<Result<Vec<_>, _>>()?;
     let (first, last) = (messages[0].id, messages[messages.len() - 1].id);
 
     // Ids are dense: what lies beyond the page is known from the ids at its ends.
@@ -191,14 +191,15 @@ pub async fn get_messages(
 }
 
 impl Message {
-    fn from_row(row: &MySqlRow) -> Result<Self, sqlx::Error> {
-        let text: Vec<u8> = row.try_get(5)?;
+    /// Reads the five columns from `column` on.
+    pub(crate) fn from_row(row: &MySqlRow, column: usize) -> Result<Self, sqlx::Error> {
+        let text: Vec<u8> = row.try_get(column + 3)?;
         Ok(Self {
-            id: row.try_get(2)?,
-            sender: row.try_get(3)?,
-            receiver: row.try_get(4)?,
+            id: row.try_get(column)?,
+            sender: row.try_get(column + 1)?,
+            receiver: row.try_get(column + 2)?,
             text: String::from_utf8(text).map_err(|error| sqlx::Error::Decode(error.into()))?,
-            time_stamp: row.try_get(6)?,
+            time_stamp: row.try_get(column + 4)?,
         })
     }
 }

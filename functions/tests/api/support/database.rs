@@ -170,6 +170,11 @@ impl Database {
         };
         let messages: Vec<_> = (1..=count).map(message).collect();
         self.execute(&format!("INSERT INTO messages VALUES {}", messages.join(",")));
+        self.execute(&format!(
+            "INSERT IGNORE INTO memberships (username, peer, conversation_id, unread, last_time, position)
+             VALUES ('{second}', '{first}', {conversation}, {count}, UTC_TIMESTAMP(6), NULL),
+                    ('{first}', '{second}', {conversation}, 0, UTC_TIMESTAMP(6), NULL)"
+        ));
     }
 
     /// Makes `username` a deleted user, whose name alone is kept.

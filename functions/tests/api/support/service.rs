@@ -166,6 +166,22 @@ impl<'a> Session<'a> {
         self.service.call("get_messages").token(&self.token).json(body)
     }
 
+    /// A page of the inbox, as `query` asks for it.
+    pub fn inbox(&self, query: &str) -> Value {
+        self.service.call("get_conversations").token(&self.token).query(query).expect(200).body
+    }
+
+    /// What has changed, as `query` asks for it.
+    pub fn changes(&self, query: &str) -> Value {
+        self.service.call("get_changes").token(&self.token).query(query).expect(200).body
+    }
+
+    /// A read marker of the conversation with `other`.
+    pub fn mark(&self, other: &str, id: i64) -> Call<'a> {
+        let body = json!({"sender": other, "receiver": self.username, "id": id});
+        self.service.call("mark_read").token(&self.token).json(body)
+    }
+
     /// The ids of a page of the conversation with `other`, and its `more`.
     pub fn ids(&self, other: &str, more: Value) -> (Vec<i64>, bool) {
         let page = self.page(other, more).expect(200).body;

@@ -1,0 +1,32 @@
+//! `MarkRead`: `POST /messages/read`
+
+use std::process::ExitCode;
+
+use functions::{ApiError, Context, Response, json, request};
+use lambda_http::http::StatusCode;
+use shared::conversation::{self, MARK_READ, MessageId};
+use shared::user::Username;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    functions::run("mark_read", &[MARK_READ], handle).await
+}
+
+request! {
+    /// How far the caller has read a conversation.
+    struct MarkRead from fields {
+        /// One of the two users.
+        sender: Username,
+        /// The other. One of them is the caller.
+        receiver: Username,
+        /// The newest message that the caller has read.
+        id: MessageId,
+    }
+}
+
+async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
+    let token = context.token()?;
+    let MarkRead { sender, receiver, id } = context.body()?;
+    let marker = conversation::mark_read(context.database, &token, &sender, &receiver, id).await?;
+    Ok(json(StatusCode::OK, &marker))
+}
