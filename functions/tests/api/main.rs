@@ -32,6 +32,7 @@ mod round_trips;
 mod sabotage;
 mod send_message;
 mod soak;
+mod sync;
 mod tls;
 
 /// A module of tests for each operation, which has at least what all have.
