@@ -102,7 +102,7 @@ fn more_than_a_thousand_changes_at_one_instant_arrive_in_pages() {
         ),
         format!(
             "INSERT INTO messages VALUES {}",
-            rows(&|n| format!("({n}, 1, 'friend{n:04}', 'alice', 'x', '2026-01-01', UNHEX(MD5({n})))"))
+            rows(&|n| format!("({n}, 1, 'friend{n:04}', 'alice', 'x', '2026-01-01', UNHEX('{n:032x}'))"))
         ),
         format!(
             "INSERT INTO memberships (username, peer, conversation_id, unread, last_time, position) VALUES {}",
