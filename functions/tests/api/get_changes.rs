@@ -94,27 +94,7 @@ fn more_than_a_thousand_changes_at_one_instant_arrive_in_pages() {
     let service = Service::start();
     let alice = service.session("alice");
     let count = 1_203;
-    let rows = |row: &dyn Fn(usize) -> String| (1..=count).map(row).collect::<Vec<_>>().join(",");
-    for sql in [
-        format!(
-            "INSERT INTO conversations VALUES {}",
-            rows(&|n| format!("({n}, 'alice', 'friend{n:04}', 1, '2026-01-01', 1)"))
-        ),
-        format!(
-            "INSERT INTO messages VALUES {}",
-            rows(&|n| format!("({n}, 1, 'friend{n:04}', 'alice', 'x', '2026-01-01', UNHEX('{n:032x}'))"))
-        ),
-        format!(
-            "INSERT INTO memberships (username, peer, conversation_id, unread, last_time, position) VALUES {}",
-            rows(&|n| format!("('alice', 'friend{n:04}', {n}, 1, '2026-01-01', NULL)"))
-        ),
-        format!(
-            "INSERT INTO memberships (username, peer, conversation_id, last_time) VALUES {}",
-            rows(&|n| format!("('friend{n:04}', 'alice', {n}, '2026-01-01')"))
-        ),
-    ] {
-        service.database.execute(&sql);
-    }
+    service.database.fill_inbox("alice", count);
     let (mut seen, mut position, mut calls) = (Vec::new(), json!(0), 0);
     loop {
         let changes = alice.changes(&format!("limit=200&after={position}"));

@@ -60,6 +60,16 @@ fn hot_paths_take_one_round_trip_and_a_page_reads_only_its_own_rows() {
         drop(service.call("get_users").token(&alice.token).expect(200));
     });
 
+    service.database.fill_inbox("alice", 60);
+    while alice.changes("limit=200")["more"] == true {}
+    assert_one_round_trip(&service, "GetConversations", || drop(alice.inbox("")));
+    assert_one_round_trip(&service, "GetChanges", || drop(alice.changes("after=50")));
+    let id = std::cell::Cell::new(0);
+    assert_one_round_trip(&service, "MarkRead", || {
+        id.set(id.get() + 1);
+        alice.mark("bob", id.get()).expect(200);
+    });
+
     for (other, cursor) in [
         ("bob", json!({})),
         ("carol", json!({})),
@@ -72,5 +82,40 @@ fn hot_paths_take_one_round_trip_and_a_page_reads_only_its_own_rows() {
         let rows: i64 = read.values().sum();
         println!("a page of 50 with {other}, {cursor}: {rows} reads, {read:?}");
         assert!((50..=55).contains(&rows), "{read:?}");
+    }
+}
+
+#[test]
+fn the_inbox_and_what_has_changed_cost_the_same_among_ten_thousand_conversations() {
+    let server = OwnServer::start("");
+    let service = Service::on(Database::on(&server.url));
+    let users = [("alice", 100), ("bob", 10_000)].map(|(name, count)| {
+        let session = service.session(name);
+        service.database.fill_inbox(name, count);
+        let mut position = 0;
+        loop {
+            let changes = session.changes(&format!("limit=200&after={position}"));
+            position = changes["position"].as_i64().unwrap();
+            if changes["more"] == false {
+                break (session, position);
+            }
+        }
+    });
+    service.database.execute("ANALYZE TABLE users, sessions, conversations, messages, memberships");
+    for (what, path, limit) in
+        [("an inbox page", "inbox", 400), ("no changes", "nothing", 20), ("fifty changes", "fifty", 400)]
+    {
+        let reads = users.each_ref().map(|(session, position)| {
+            let read = counted(&service, "LIKE 'Handler_read%'", || {
+                drop(match path {
+                    "inbox" => session.inbox(""),
+                    "nothing" => session.changes(&format!("after={position}")),
+                    _ => session.changes(&format!("after={}", position - 50)),
+                });
+            });
+            read.values().sum::<i64>()
+        });
+        println!("{what}: {reads:?} rows read among 100 and 10,000 conversations");
+        assert!(reads[1] <= limit && reads[1] <= reads[0] + 5, "{what}: {reads:?}");
     }
 }

@@ -177,6 +177,27 @@ impl Database {
         ));
     }
 
+    /// Gives a user `count` conversations, each with an unread message of somebody who has no row in users; all are
+    /// marked as changed.
+    pub fn fill_inbox(&self, username: &str, count: usize) {
+        let first = self.number("SELECT COALESCE(MAX(conversation_id), 0) FROM conversations");
+        let insert = |into: &str, row: &dyn Fn(usize) -> String| {
+            let rows: Vec<_> = (1..=count).map(row).collect();
+            for rows in rows.chunks(1_000) {
+                self.execute(&format!("INSERT INTO {into} VALUES {}", rows.join(",")));
+            }
+        };
+        let id = |n| first + i64::try_from(n).unwrap();
+        let time = "'2026-01-01'";
+        insert("conversations", &|n| format!("({}, '{username}', 'x{n:06}', 1, {time}, 1)", id(n)));
+        insert("messages", &|n| {
+            format!("({}, 1, 'x{n:06}', '{username}', 'x', {time}, UNHEX('{:032x}'))", id(n), id(n))
+        });
+        let columns = "memberships (username, peer, conversation_id, unread, last_time, position)";
+        insert(columns, &|n| format!("('{username}', 'x{n:06}', {}, 1, {time}, NULL)", id(n)));
+        insert(columns, &|n| format!("('x{n:06}', '{username}', {}, 0, {time}, NULL)", id(n)));
+    }
+
     /// Makes `username` a deleted user, whose name alone is kept.
     pub fn delete_user(&self, username: &str) {
         self.execute(&format!(
