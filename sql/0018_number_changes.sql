@@ -13,10 +13,12 @@ BEGIN
   DECLARE v_position, v_last BIGINT;
   DECLARE v_peer VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
   DECLARE marked CURSOR FOR
-    SELECT peer FROM memberships WHERE username = p_username AND position IS NULL ORDER BY peer LIMIT 1000;
+    SELECT peer FROM memberships FORCE INDEX (position)
+     WHERE username = p_username AND position IS NULL ORDER BY peer LIMIT 1000;
 
   SET p_left = FALSE;
-  SELECT TRUE INTO v_marked FROM memberships WHERE username = p_username AND position IS NULL LIMIT 1;
+  SELECT TRUE INTO v_marked FROM memberships FORCE INDEX (position)
+   WHERE username = p_username AND position IS NULL LIMIT 1;
   IF v_marked THEN
     START TRANSACTION;
     SELECT position, position INTO v_position, v_last FROM users WHERE username = p_username FOR UPDATE;

@@ -102,13 +102,17 @@ fn the_inbox_and_what_has_changed_cost_the_same_among_ten_thousand_conversations
         }
     });
     service.database.execute("ANALYZE TABLE users, sessions, conversations, messages, memberships");
-    for (what, path, limit) in
-        [("an inbox page", "inbox", 400), ("no changes", "nothing", 20), ("fifty changes", "fifty", 400)]
-    {
+    for (what, path, limit) in [
+        ("an inbox page", "inbox", 400),
+        ("no changes", "nothing", 20),
+        ("fifty changes", "fifty", 400),
+        ("the first changes", "first", 400),
+    ] {
         let reads = users.each_ref().map(|(session, position)| {
             let read = counted(&service, "LIKE 'Handler_read%'", || {
                 drop(match path {
                     "inbox" => session.inbox(""),
+                    "first" => session.changes(""),
                     "nothing" => session.changes(&format!("after={position}")),
                     _ => session.changes(&format!("after={}", position - 50)),
                 });
