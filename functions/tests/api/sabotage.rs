@@ -5,10 +5,11 @@ use serde_json::json;
 use crate::support::Service;
 use crate::support::service::PASSWORD;
 
-/// The statement of the documents that puts conversations right after a restore.
-fn restore() -> &'static str {
-    let chapter = include_str!("../../../docs/aws.md").split("```sql\n").nth(1).unwrap();
-    chapter.split("```").next().unwrap()
+/// The statements of the documents that put conversations right after a restore (0) and then memberships (1).
+fn restore(block: usize) -> impl Iterator<Item = &'static str> {
+    let chapter = include_str!("../../../docs/aws.md").split("```sql\n").nth(block + 1).unwrap();
+    let statements = chapter.split("```").next().unwrap().split(';').map(str::trim);
+    statements.filter(|statement| !statement.is_empty())
 }
 
 #[test]
@@ -32,11 +33,37 @@ fn a_send_is_refused_while_the_newest_id_is_behind_the_messages_and_the_document
     assert_eq!(service.database.number("SELECT COUNT(*) FROM messages"), 4);
     assert_eq!(send("3").expect(201).header("idempotent-replayed"), Some("true"), "replays are answered");
 
-    service.database.execute(restore());
+    restore(0).for_each(|statement| service.database.execute(statement));
     assert_eq!(send("4").expect(201).body["id"], 4);
     assert_eq!(alice.ids("bob", json!({})), (vec![1, 2, 3, 4], false));
     assert_eq!(alice.message("alice", "elsewhere").expect(201).body["id"], 2);
     assert_eq!(service.database.number("SELECT MIN(longest) FROM conversations"), 1);
+}
+
+#[test]
+fn after_a_restore_the_documented_statements_make_counts_exact_and_tell_every_client_everything() {
+    let service = Service::start();
+    let (alice, bob) = (service.session("alice"), service.session("bob"));
+    for text in ["1", "2", "3"] {
+        bob.message("alice", text).expect(201);
+    }
+    alice.message("bob", "4").expect(201);
+    alice.message("alice", "a note").expect(201);
+    alice.mark("bob", 1).expect(200);
+    let inbox = alice.inbox("");
+    let position = inbox["position"].as_i64().unwrap();
+
+    service.database.execute("DELETE FROM memberships WHERE username = 'bob'");
+    service.database.execute("UPDATE memberships SET unread = 7, last_time = '2026-01-01', position = 0");
+    service.database.execute("UPDATE users SET position = 0");
+    for _ in 0..2 {
+        restore(0).chain(restore(1)).for_each(|statement| service.database.execute(statement));
+    }
+    let restored = alice.inbox("");
+    assert_eq!(restored["conversations"], inbox["conversations"]);
+    assert_eq!(bob.inbox("")["conversations"][0]["unread"], 1);
+    let changes = alice.changes(&format!("after={position}"));
+    assert_eq!(changes["conversations"].as_array().unwrap().len(), 2, "from a position of before");
 }
 
 #[test]
