@@ -34,6 +34,10 @@ class Session:
 
 @schemathesis.hook
 def before_call(_context, case, _arguments):
+    after = (case.query or {}).get("after")
+    if operation(case) == "GetChanges" and isinstance(after, int) and 2 < after < 2**53 and after % 10:
+        # A position that exists.
+        case.query["after"] = 0
     body = case.body
     if not isinstance(body, dict):
         return
