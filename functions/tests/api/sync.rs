@@ -1,16 +1,14 @@
 //! Promises 8 and 9: unread counts are exact and sync misses nothing, under every race.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use serde_json::{Value, json};
-use sqlx::Row;
+use serde_json::json;
 
-use crate::support::service::Call;
-use crate::support::{Answer, Database, OwnServer, Service, Session};
+use crate::support::inbox::{Device, truth};
+use crate::support::{Answer, Call, Database, OwnServer, Service};
 
 const USERS: [&str; 6] = ["alice", "bob", "carol", "dave", "erin", "frank"];
 const SENDERS: usize = 9;
@@ -18,66 +16,6 @@ const MARKERS: usize = 3;
 /// Two devices each of the first two users.
 const DEVICES: usize = 4;
 const ROUNDS: usize = 60;
-
-/// A user's conversations by peer, as a client or the truth has them: the newest id, unread, and both markers.
-type State = BTreeMap<String, [i64; 4]>;
-
-/// A client that knows everything up to a position.
-#[derive(Clone, Default)]
-struct Device {
-    state: State,
-    position: i64,
-}
-
-impl Device {
-    /// Asks for changes once, and returns whether more are to be had at once.
-    fn sync(&mut self, session: &Session<'_>, limit: usize) -> bool {
-        let query = format!("after={}&limit={limit}", self.position);
-        let changes = persist(&session.service.call("get_changes").token(&session.token).query(&query)).body;
-        self.learn(&changes);
-        let position = changes["position"].as_i64().unwrap();
-        assert!(position >= self.position, "positions never go back");
-        self.position = position;
-        changes["more"] == true
-    }
-
-    fn learn(&mut self, page: &Value) {
-        for conversation in page["conversations"].as_array().unwrap() {
-            let number = |value: &Value| value.as_i64().unwrap();
-            let seen = [
-                number(&conversation["last_message"]["id"]),
-                number(&conversation["unread"]),
-                number(&conversation["read_id"]),
-                number(&conversation["peer_read_id"]),
-            ];
-            let known = self.state.insert(conversation["peer"].as_str().unwrap().into(), seen);
-            assert!(
-                known.is_none_or(|known| [0, 2, 3].iter().all(|n| known[*n] <= seen[*n])),
-                "nothing goes back"
-            );
-        }
-    }
-
-    /// Pages through the inbox as a client does that knows nothing.
-    fn page(&mut self, session: &Session<'_>, limit: usize) {
-        *self = Self::default();
-        let mut query = format!("limit={limit}");
-        loop {
-            let page =
-                persist(&session.service.call("get_conversations").token(&session.token).query(&query)).body;
-            let mut shown = Self::default();
-            shown.learn(&page);
-            for (peer, seen) in shown.state {
-                self.state.entry(peer).or_insert(seen);
-            }
-            if query == format!("limit={limit}") {
-                self.position = page["position"].as_i64().unwrap();
-            }
-            let Some(next) = page["next"].as_str() else { break };
-            query = format!("limit={limit}&before={next}");
-        }
-    }
-}
 
 /// Repeats a request until it is no longer answered with 503.
 fn persist(call: &Call<'_>) -> Answer {
@@ -88,21 +26,6 @@ fn persist(call: &Call<'_>) -> Answer {
         }
     }
     panic!("fifty times 503");
-}
-
-/// What a user's conversations are, computed from the messages and the markers.
-fn truth(database: &Database, user: &str) -> State {
-    let rows = database.rows(&format!(
-        "SELECT m.peer,
-                (SELECT MAX(id) FROM messages l WHERE l.conversation_id = m.conversation_id),
-                (SELECT COUNT(*) FROM messages l
-                  WHERE l.conversation_id = m.conversation_id AND l.id > m.read_id
-                    AND l.sender = m.peer AND m.peer <> m.username),
-                m.read_id, p.read_id
-           FROM memberships m JOIN memberships p ON p.username = m.peer AND p.peer = m.username
-          WHERE m.username = '{user}' AND m.last_time IS NOT NULL"
-    ));
-    rows.iter().map(|row| (row.get(0), [row.get(1), row.get(2), row.get(3), row.get(4)])).collect()
 }
 
 /// Returns how many deadlocks the server has found.
@@ -160,9 +83,9 @@ fn hammer(database: Database, kill: Option<&str>) -> i64 {
                     while !done.load(Ordering::SeqCst) {
                         let limit = random.usize(1..=3);
                         if random.u8(..20) == 0 {
-                            device.page(&sessions[n / 2], limit);
+                            device = Device::page(&sessions[n / 2], limit, persist);
                         } else {
-                            device.sync(&sessions[n / 2], limit);
+                            device.sync(&sessions[n / 2], limit, |call| Some(persist(call)));
                         }
                         known.push(device.clone());
                     }
@@ -182,8 +105,7 @@ fn hammer(database: Database, kill: Option<&str>) -> i64 {
 
     for (session, user) in sessions.iter().zip(USERS) {
         let truth = truth(&service.database, user);
-        let mut fresh = Device::default();
-        fresh.page(session, 2);
+        let fresh = Device::page(session, 2, persist);
         assert_eq!(fresh.state, truth, "the inbox of {user}");
     }
     for (n, known) in devices.into_iter().enumerate() {
@@ -191,7 +113,7 @@ fn hammer(database: Database, kill: Option<&str>) -> i64 {
         let truth = truth(&service.database, USERS[n / 2]);
         // From whatever position it has been told.
         for mut device in known.into_iter().rev().step_by(7) {
-            while device.sync(&sessions[n / 2], 200) {}
+            while device.sync(&sessions[n / 2], 200, |call| Some(persist(call))).unwrap() {}
             assert_eq!(device.state, truth, "what device {n} knows");
         }
     }

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::history::{Conversation, Exchange, History, Message, Outcome, Read, Send, conversation};
 use crate::support::bad_input::UNKNOWN_TOKEN;
+use crate::support::inbox::{Device, State};
 use crate::support::service::{Call, PASSWORD};
 use crate::support::{Answer, Session};
 
@@ -41,6 +42,10 @@ pub struct Client<'a> {
     shared: &'a Shared,
     pub history: History,
     collected: BTreeMap<String, Vec<Message>>,
+    /// What it knows of its conversations.
+    device: Device,
+    /// What it knew at times, each with a position that was handed out.
+    known: Vec<Device>,
 }
 
 #[derive(Deserialize)]
@@ -57,8 +62,17 @@ impl<'a> Client<'a> {
         random: Rng,
         shared: &'a Shared,
     ) -> Self {
-        let (history, collected) = (History::default(), BTreeMap::new());
-        Self { number, session, others, random, shared, history, collected }
+        Self {
+            number,
+            session,
+            others,
+            random,
+            shared,
+            history: History::default(),
+            collected: BTreeMap::new(),
+            device: Device::default(),
+            known: Vec::new(),
+        }
     }
 
     /// Works for as long as told.
@@ -71,8 +85,10 @@ impl<'a> Client<'a> {
                 0..60 => self.send(other),
                 60..68 => self.send_what_is_refused(other),
                 68..75 => drop(self.read(other, None)),
-                75..93 => drop(self.collect(other)),
-                93..98 => {
+                75..85 => drop(self.collect(other)),
+                85..92 => drop(self.sync()),
+                92..95 => self.mark(other),
+                95..98 => {
                     self.exchange_for(
                         200,
                         &self.session.service.call("get_users").token(&self.session.token),
@@ -91,6 +107,38 @@ impl<'a> Client<'a> {
         for (other, messages) in std::mem::take(&mut self.collected) {
             self.history.collected.push((conversation(&self.session.username, &other), messages));
         }
+    }
+
+    /// Asks for what has changed: whether there is more, or none if the service was not there.
+    fn sync(&mut self) -> Option<bool> {
+        let mut device = self.device.clone();
+        let session = self.session.clone();
+        let more = device.sync(&session, 3, |call| self.exchange_for(200, call))?;
+        self.known.push(std::mem::replace(&mut self.device, device));
+        Some(more)
+    }
+
+    /// Marks as read what it has collected from the conversation with `other`.
+    fn mark(&mut self, other: &str) {
+        if let Some(last) = self.collected.get(other).and_then(|messages| messages.last()) {
+            let id = i64::try_from(last.id).unwrap();
+            let call = self.session.mark(other, id);
+            self.exchange_for(200, &call);
+        }
+    }
+
+    /// What it knows in the end, from whatever position it has been told; and its inbox.
+    pub fn states(&mut self) -> Vec<State> {
+        while self.sync().expect("the service is back") {}
+        let known = std::mem::take(&mut self.known);
+        let step = known.len().div_ceil(20).max(1);
+        let devices = known.into_iter().step_by(step).chain([self.device.clone()]);
+        let states = devices.map(|mut device| {
+            while device.sync(&self.session, 200, |call| Some(call.clone().expect(200))).unwrap() {}
+            device.state
+        });
+        let inbox = Device::page(&self.session, 7, |call| call.clone().expect(200)).state;
+        states.chain([inbox]).collect()
     }
 
     /// With whom it is in the conversation, if it is.

@@ -12,6 +12,7 @@ use sqlx::Row;
 use super::checker::{Rule, Violation, check};
 use super::client::{Client, Shared};
 use super::history::{Exchange, History, Logs, Message};
+use crate::support::inbox::truth;
 use crate::support::{Database, OwnServer, Proxy, Service, wait_until};
 
 /// Clients that work at once, and environments of each function.
@@ -143,6 +144,12 @@ pub fn endure(fault: &Fault, rounds: usize, sends: usize, seed: u64) -> Report {
     }
     let logs = read_everything(&mut clients, &history);
     assert_eq!(stored(&ground.service.database), logs, "what is stored is what is told");
+    for (client, user) in clients.iter_mut().zip(&users) {
+        let truth = truth(&ground.service.database, user);
+        for state in client.states() {
+            assert_eq!(state, truth, "what {user} knows of the inbox, and what is true");
+        }
+    }
     Report { struck, ..Report::new(fault, &strikes, &history, &logs) }
 }
 

@@ -7,6 +7,7 @@ pub mod bad_input;
 mod binary;
 pub mod contract;
 pub mod database;
+pub mod inbox;
 pub mod memory;
 pub mod proxy;
 pub mod sabotage;
@@ -17,7 +18,7 @@ pub use binary::binary;
 pub use database::{Database, applied, migrations};
 pub use proxy::{Mode, Proxy};
 pub use server::OwnServer;
-pub use service::{Answer, Service, Session};
+pub use service::{Answer, Call, Service, Session};
 
 /// What `work` returns to so many threads that do it at once.
 pub fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {

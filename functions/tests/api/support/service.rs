@@ -146,6 +146,7 @@ impl Drop for Running {
 pub const PASSWORD: &str = "correct horse battery";
 
 /// A user who is logged in.
+#[derive(Clone)]
 pub struct Session<'a> {
     pub service: &'a Service,
     pub username: String,
