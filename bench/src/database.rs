@@ -4,65 +4,43 @@
 use std::env;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use local::Function;
 use sqlx::mysql::{MySql, MySqlArguments, MySqlConnectOptions, MySqlRow};
-use sqlx::query::Query;
 use sqlx::{ConnectOptions, Executor, MySqlConnection, Row};
 use tokio::runtime::{Builder, Runtime};
+use url::Url;
 
-use crate::requests::random_bytes;
-use crate::samples::timed;
+use crate::report::timed;
 
 /// The name of the database, and of the functions' user.
 const NAME: &str = "chat_bench";
 
-/// The database, while the benchmark runs.
+/// A statement with its values.
+pub type Query = sqlx::query::Query<'static, MySql, MySqlArguments>;
+
+/// The URLs of the database: of the user who may do everything, and of the functions' user.
 pub struct Database {
-    admin: MySqlConnectOptions,
-    functions: MySqlConnectOptions,
+    pub admin: Url,
+    pub functions: Url,
 }
 
 impl Database {
     /// A fresh database on the server of `DATABASE_URL`.
     pub fn fresh() -> Self {
         let url = env::var("DATABASE_URL").expect("DATABASE_URL is not set; run this by `make bench`");
-        let admin: MySqlConnectOptions = url.parse().expect("DATABASE_URL is a URL");
-        // As the functions connect: without sqlx's SET statements.
-        let admin = admin
-            .database(NAME)
-            .pipes_as_concat(false)
-            .no_engine_substitution(false)
-            .timezone(None)
-            .set_names(false)
-            .disable_statement_logging();
-        let password = format!("{:x}", u128::from_be_bytes(random_bytes()));
-        let functions = admin.clone().username(NAME).password(&password);
-        let database = Self { admin, functions };
-        database.drop();
-        let status = Command::new(binary("migrate"))
-            .env_clear()
-            .env("DATABASE_URL", database.admin_url())
-            .env("FUNCTIONS_DATABASE_URL", database.functions_url())
-            .status();
+        let mut admin: Url = url.parse().expect("DATABASE_URL is a URL");
+        admin.set_path(NAME);
+        let mut functions = admin.clone();
+        let random = || getrandom::u64().expect("the operating system has randomness");
+        functions.set_username(NAME).expect("a URL with a server");
+        functions.set_password(Some(&format!("{:x}{:x}", random(), random()))).expect("a URL with a server");
+        remove(admin.clone());
+        let mut migrate = Command::new(binary("migrate"));
+        let migrate = migrate.env_clear().env("DATABASE_URL", admin.as_str());
+        let status = migrate.env("FUNCTIONS_DATABASE_URL", functions.as_str()).status();
         assert!(status.expect("migrate can be run").success(), "migrate failed");
-        database
-    }
-
-    /// The URL of the user who may do everything.
-    pub fn admin_url(&self) -> String {
-        self.admin.to_url_lossy().into()
-    }
-
-    /// The URL of the functions' user.
-    pub fn functions_url(&self) -> String {
-        self.functions.to_url_lossy().into()
-    }
-
-    /// Host and port of the server.
-    pub fn address(&self) -> String {
-        format!("{}:{}", self.admin.get_host(), self.admin.get_port())
+        Self { admin, functions }
     }
 
     /// A connection of the user who may do everything.
@@ -70,43 +48,28 @@ impl Database {
         Connection::open(&self.admin)
     }
 
-    /// The same, through a proxy on this machine.
-    pub fn connect_through(&self, proxy: &str) -> Connection {
-        let url = self.admin_url().replace(&self.address(), proxy);
-        Connection::open(&url.parse().expect("a URL"))
-    }
-
-    /// A connection of the functions' user.
-    pub fn connect_as_functions(&self) -> Connection {
-        Connection::open(&self.functions)
-    }
-
-    /// Starts so many environments of a function of this workspace, each with a connection to the database.
+    /// Starts so many environments of a function, each with a connection to the database.
     pub fn function(&self, name: &str, environments: usize) -> Function {
-        start(name, environments, &self.functions_url())
-    }
-
-    /// Starts the function that works the usual way.
-    pub fn usual(&self) -> Function {
-        start("usual", 1, &self.admin_url())
-    }
-
-    fn drop(&self) {
-        let mut connection = Connection::open(&self.admin.clone().database("information_schema"));
-        connection.execute(&format!("DROP DATABASE IF EXISTS {NAME}"));
-        connection.execute(&format!("DROP USER IF EXISTS {NAME}@'%'"));
+        start(name, environments, if name == "usual" { &self.admin } else { &self.functions })
     }
 }
 
 impl Drop for Database {
     fn drop(&mut self) {
-        Self::drop(self);
+        remove(self.admin.clone());
     }
 }
 
-/// Starts a function that reaches the database through `url`, and waits until it is ready.
-pub fn start(name: &str, environments: usize, url: &str) -> Function {
-    let function = Function::start(binary(name), environments, &[("DATABASE_URL", url)]);
+fn remove(mut url: Url) {
+    url.set_path("information_schema");
+    let mut connection = Connection::open(&url);
+    connection.execute(&format!("DROP DATABASE IF EXISTS {NAME}")).expect("it is ours");
+    connection.execute(&format!("DROP USER IF EXISTS {NAME}@'%'")).expect("it is ours");
+}
+
+/// Starts a function of this workspace that reaches the database through `url`, and waits until it is ready.
+pub fn start(name: &str, environments: usize, url: &Url) -> Function {
+    let function = Function::start(binary(name), environments, &[("DATABASE_URL", url.as_str())]);
     function.warm();
     function
 }
@@ -117,51 +80,43 @@ pub fn binary(name: &str) -> PathBuf {
 }
 
 /// An open connection.
-pub struct Connection {
-    runtime: Runtime,
-    connection: MySqlConnection,
-}
+pub struct Connection(Runtime, MySqlConnection);
 
 impl Connection {
-    fn open(options: &MySqlConnectOptions) -> Self {
+    /// Connects as the functions do: without sqlx's SET statements.
+    pub fn open(url: &Url) -> Self {
+        let options = MySqlConnectOptions::from_url(url).expect("a URL of MySQL");
+        let options = options.pipes_as_concat(false).no_engine_substitution(false);
+        let options = options.timezone(None).set_names(false).disable_statement_logging();
         let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
         let connection = runtime.block_on(options.connect()).expect("a connection to the database");
-        Self { runtime, connection }
+        Self(runtime, connection)
     }
 
-    /// The rows of a prepared statement.
-    pub fn fetch(&mut self, query: Query<'_, MySql, MySqlArguments>) -> Vec<MySqlRow> {
-        self.runtime.block_on(query.fetch_all(&mut self.connection)).expect("an answer")
+    /// The rows of a statement, which is prepared when it is first used.
+    pub fn fetch(&mut self, query: Query) -> Vec<MySqlRow> {
+        self.0.block_on(query.fetch_all(&mut self.1)).expect("an answer")
+    }
+
+    /// How long that takes, in ms.
+    pub fn timed(&mut self, query: Query) -> f64 {
+        timed(|| self.fetch(query))
     }
 
     /// Prepares a statement, as the functions do at their start.
     pub fn prepare(&mut self, sql: &str) {
-        self.runtime.block_on(self.connection.prepare(sql)).expect("a statement");
+        self.0.block_on(self.1.prepare(sql)).expect("a statement");
     }
 
-    /// Runs a statement.
-    pub fn execute(&mut self, sql: &str) {
-        self.try_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+    /// Runs a statement that is not prepared.
+    pub fn execute(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        self.0.block_on(self.1.execute(sql)).map(drop)
     }
 
-    /// How long a statement takes.
-    pub fn timed(&mut self, sql: &str) -> Duration {
-        timed(|| self.execute(sql))
-    }
-
-    /// Runs a statement that the server may refuse.
-    pub fn try_execute(&mut self, sql: &str) -> Result<(), sqlx::Error> {
-        self.runtime.block_on(self.connection.execute(sql)).map(drop)
-    }
-
-    /// The sum of the numbers in the last column.
+    /// The sum of what such a statement has in its last column.
     pub fn number(&mut self, sql: &str) -> f64 {
-        self.last_column(sql).iter().map(|text| text.parse::<f64>().unwrap_or_default()).sum()
-    }
-
-    /// The last column of a statement that is not prepared.
-    pub fn last_column(&mut self, sql: &str) -> Vec<String> {
-        let rows = self.runtime.block_on(self.connection.fetch_all(sql)).expect("an answer");
-        rows.iter().map(|row| row.try_get_unchecked(row.len() - 1).unwrap_or_default()).collect()
+        let rows = self.0.block_on(self.1.fetch_all(sql)).expect("an answer");
+        let text = |row: &MySqlRow| row.try_get_unchecked::<String, _>(row.len() - 1).unwrap_or_default();
+        rows.iter().map(|row| text(row).parse().unwrap_or(0.0)).sum()
     }
 }

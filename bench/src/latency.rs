@@ -1,130 +1,78 @@
-//! Each operation from invocation to response, beside the bare statement and the usual way.
+//! Each operation from invocation to response, beside its references and the usual way: with the database on this
+//! machine, and 1 ms away, as it is on AWS.
 
-use serde_json::json;
-use shared::message::{GET_MESSAGES, PAGE_BYTES, SEND_MESSAGE};
-use shared::session::LOGOUT;
-use shared::token::Token;
-use shared::user::GET_USERS;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+
+use local::Function;
 
 use crate::Bench;
-use crate::history::{READER, open_sessions, token};
-use crate::report::Report;
-use crate::requests::{Request, TEXT, random_bytes};
-use crate::samples::{Way, timed};
+use crate::database::{Connection, start};
+use crate::network::{DELAY, Proxy};
+use crate::operations::OPERATIONS;
+use crate::report::{Report, Way};
 
-const GROUP: &str = "Operations";
+pub const NEAR: &str = "Operations";
+pub const FAR: &str = "The database 1 ms away";
 
-/// The SELECT of the procedure `get_messages`, which is the least that a page can cost.
-pub const PAGE: &str = "SELECT id, sender, receiver, CAST(message AS BINARY),
-                               DATE_FORMAT(time_stamp, '%Y-%m-%dT%H:%i:%s.%fZ')
-                          FROM messages WHERE conversation_id = ? AND id BETWEEN ? AND ? ORDER BY id";
-const USERS: &str = "SELECT username, COALESCE(logged_in > UTC_TIMESTAMP(6), FALSE)
-                       FROM users WHERE username > ? ORDER BY username LIMIT 101";
-
-/// What the database knows of the session of `name`.
-pub fn hash(name: &str) -> Vec<u8> {
-    token(name).parse::<Token>().expect("a token").hash()
+/// Measures all operations.
+pub fn measure(bench: &Bench, report: &mut Report) {
+    let Bench { database, history, runs } = bench;
+    let usual = database.function("usual", 1);
+    for operation in &OPERATIONS {
+        let function = database.function(operation.function, 1);
+        let mut ways = Vec::new();
+        for (name, reference) in operation.references {
+            let mut connection = database.connect();
+            let run = move || connection.timed(reference(history));
+            ways.push(Way::new(operation.name, name, run));
+        }
+        for (name, function) in [("function", &function), ("usual way", &usual)] {
+            if name == "function" || operation.is_hot {
+                let run = || (operation.request)(history, 0).send(function);
+                ways.push(Way::new(operation.name, name, run));
+            }
+        }
+        report.compare(NEAR, *runs, vec![ways], || ());
+    }
 }
 
-/// Measures all operations that need no password.
-pub fn measure(bench: &Bench, report: &mut Report) {
-    let database = &bench.database;
-    let mut connection = database.connect();
-    let usual = database.usual();
-    let users = &bench.history.users;
-    let runs = bench.runs;
+/// Measures the hot paths and the usual way through a proxy.
+pub fn measure_from_afar(bench: &Bench, report: &mut Report) {
+    let Bench { database, history, runs } = bench;
+    let do_nothing = |name, mut connection: Connection| {
+        Way::new("DO 0", name, move || connection.timed(sqlx::query("DO 0")))
+    };
+    let delayed = Connection::open(&Proxy::start(&database.admin).url);
+    let ways = vec![do_nothing("not delayed", database.connect()), do_nothing("function", delayed)];
+    report.compare(FAR, *runs, vec![ways], || ());
 
-    let (one, other) = (&users[0], &users[1]);
-    let send_message = database.function("send_message", 1);
-    let token = hash(one);
-    report.compare(
-        GROUP,
-        "SendMessage",
-        runs,
-        &mut [
-            Way::new("bare statement", || {
-                let call = sqlx::query(SEND_MESSAGE).bind(&token).bind(one).bind(other);
-                let call = call.bind(TEXT.as_bytes()).bind(random_bytes().to_vec());
-                timed(|| connection.fetch(call))
-            }),
-            Way::new("function", || Request::message(one, other).send(&send_message)),
-            Way::new("usual way", || Request::message(one, other).send(&usual)),
-        ],
-    );
-
-    let probe = &bench.history.probes[1];
-    let get_messages = database.function("get_messages", 1);
-    let page =
-        Request::new("get_messages", READER).body(&json!({"sender": probe.first, "receiver": probe.second}));
-    let token = hash(READER);
-    let mut second = database.connect();
-    report.compare(
-        GROUP,
-        "GetMessages, 50",
-        runs,
-        &mut [
-            Way::new("bare statement", || {
-                let select = sqlx::query(PAGE).bind(probe.id).bind(probe.size - 49).bind(probe.size);
-                timed(|| connection.fetch(select))
-            }),
-            Way::new("function", || page.send(&get_messages)),
-            Way::new("usual way", || page.send(&usual)),
-            Way::new("bare CALL", || {
-                let call = sqlx::query(GET_MESSAGES).bind(&token).bind(&probe.first).bind(&probe.second);
-                let call = call.bind(50).bind(PAGE_BYTES).bind(None::<i64>).bind(None::<i64>);
-                timed(|| second.fetch(call))
-            }),
-        ],
-    );
-
-    let get_users = database.function("get_users", 1);
-    let list = Request::new("get_users", READER);
-    report.compare(
-        GROUP,
-        "GetUsers, 100",
-        runs,
-        &mut [
-            Way::new("bare statement", || timed(|| connection.fetch(sqlx::query(USERS).bind("")))),
-            Way::new("function", || list.send(&get_users)),
-            Way::new("usual way", || list.send(&usual)),
-            Way::new("bare CALL", || {
-                let call = sqlx::query(GET_USERS).bind(&token).bind(101).bind(None::<&str>);
-                timed(|| second.fetch(call))
-            }),
-        ],
-    );
-
-    // Each run ends a session of its own.
-    let logout = database.function("logout", 1);
-    let names: Vec<_> = (0..3 * runs).map(|n| format!("logout{n}")).collect();
-    open_sessions(&mut connection, &names, Some(one));
-    let (bare, function) = names.split_at(names.len() / 2);
-    let (mut bare, mut function) = (bare.iter(), function.iter());
-    let body = json!({"username": one});
-    report.compare(
-        GROUP,
-        "Logout",
-        runs,
-        &mut [
-            Way::new("bare statement", || {
-                let token = hash(bare.next().expect("a session"));
-                let call = sqlx::query(LOGOUT).bind(token).bind(one).bind(false);
-                timed(|| connection.fetch(call))
-            }),
-            Way::new("function", || {
-                let name = function.next().expect("a session");
-                Request::new("logout", name).body(&body).send(&logout)
-            }),
-        ],
-    );
-
-    let hello = database.function("hello_world", 1);
-    let nothing = Request::new("get_users", READER);
-    report.compare(GROUP, "hello world", runs, &mut [Way::new("function", || nothing.send(&hello))]);
-
-    for case in ["SendMessage", "GetMessages, 50", "GetUsers, 100"] {
-        let seen = report.get(GROUP, case, "function");
-        let limit = 1.3 * report.get(GROUP, case, "bare statement") + 0.2;
-        report.at_most(format!("{case}: 1.3 × bare statement + 0.2 ms"), "ms", seen, limit);
+    let theirs = Proxy::start(&database.admin);
+    let usual = start("usual", 1, &theirs.url);
+    for operation in OPERATIONS.iter().filter(|operation| operation.is_hot) {
+        let ours = Proxy::start(&database.functions);
+        let function = start(operation.function, 1, &ours.url);
+        let send = |function: &Function| (operation.request)(history, 0).send(function);
+        let way = |name, function| Way::new(operation.name, name, move || send(function));
+        // Under load, and by turns: while the usual way waits for its replies, the function's processor goes to sleep.
+        for (runs, ways) in [
+            (runs / 2, vec![way("function", &function)]),
+            (runs / 2, vec![way("usual way", &usual)]),
+            (runs / 10, vec![way("function, by turns", &function), way("usual way, by turns", &usual)]),
+        ] {
+            report.compare(FAR, runs, vec![ways], || ());
+        }
+        for (name, proxy, function) in
+            [("function: round trips", &ours, &function), ("usual way: round trips", &theirs, &usual)]
+        {
+            let before = proxy.requests.load(Relaxed);
+            for _ in 0..100 {
+                send(function);
+            }
+            // The usual way's pool asks once more after the response.
+            thread::sleep(10 * DELAY);
+            let requests = f64::from(proxy.requests.load(Relaxed) - before) / 100.0;
+            report.add(FAR, operation.name, name, "", vec![requests]);
+        }
     }
 }

@@ -4,18 +4,16 @@
 //! messages to load. The argument is the directory for the results.
 
 mod charts;
-mod cold_start;
 mod database;
 mod history;
 mod latency;
+mod load;
 mod network;
+mod operations;
 mod pages;
-mod passwords;
 mod report;
-mod requests;
-mod samples;
-mod setting;
-mod throughput;
+mod start;
+mod targets;
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -25,13 +23,9 @@ use history::History;
 use report::Report;
 
 /// What the measures share.
-pub struct Bench {
-    /// The database.
+struct Bench {
     database: Database,
-    /// What it was filled with.
     history: History,
-    /// How many messages that are.
-    rows: u64,
     /// How many runs a figure rests on.
     runs: usize,
 }
@@ -43,19 +37,21 @@ fn main() {
     fs::create_dir_all(&results).expect("a directory for the results");
 
     let database = Database::fresh();
-    let history = history::load(&database, rows);
-    let mut report = Report::new(setting::describe(&database, rows));
+    let history = History::load(&database, rows);
+    let mut report = Report::new(&database);
     // With few rows it is a try, not a measurement.
-    let bench = Bench { database, history, rows, runs: if rows < 100_000 { 200 } else { 2_000 } };
-
+    let bench = Bench { database, history, runs: if rows < 100_000 { 200 } else { 2_000 } };
     latency::measure(&bench, &mut report);
-    network::measure(&bench, &mut report);
+    latency::measure_from_afar(&bench, &mut report);
     pages::measure(&bench, &mut report);
-    throughput::measure(&bench, &mut report);
-    cold_start::measure(&bench, &mut report);
-    passwords::measure(&bench, &mut report);
+    load::measure(&bench, &mut report);
+    load::measure_over_http(&bench, &mut report);
+    start::measure(&bench, &mut report);
+    start::measure_passwords(&bench, &mut report);
+    report.targets = targets::check(&bench, &report);
 
     report.print();
-    report.write(&results.join("results.json"));
+    let json = serde_json::to_string_pretty(&report).expect("figures are plain structs");
+    fs::write(results.join("results.json"), json + "\n").expect("the directory can be written to");
     charts::draw(&report, &results);
 }

@@ -1,17 +1,19 @@
 //! `SendMessage`, `GetMessages` and `GetUsers` as they are usually written: a pool, one statement for each step, an
 //! `AUTO_INCREMENT` key with a secondary index on the pair of users, pages by OFFSET.
 //!
-//! Kinder than many: a request takes one connection for all its statements (and so pays the pool's ping once, and once more after the response),
-//! the pair is stored in one order, so that one index finds both directions, and there is no ORM.
+//! Kinder than many: a request takes one connection for all its statements, and so pays the pool's ping once, and once
+//! more after the response; the pair is stored in one order, so that one index finds both directions.
 
 use aws_lambda_events::apigw::{ApiGatewayV2httpRequest, ApiGatewayV2httpResponse};
 use aws_lambda_events::encodings::Body;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use shared::token::Token;
-use sqlx::mysql::MySqlRow;
-use sqlx::{Connection, MySqlConnection, MySqlPool, Row};
+use sqlx::{Connection, FromRow, MySqlConnection, MySqlPool};
+
+/// Status and body.
+type Answer = Result<(i64, Value), Error>;
 
 /// The fields of the bodies.
 #[derive(Deserialize)]
@@ -22,6 +24,21 @@ struct Fields {
     message: String,
     #[serde(default)]
     offset: i64,
+}
+
+#[derive(FromRow, Serialize)]
+struct Stored {
+    id: i64,
+    sender: String,
+    receiver: String,
+    message: String,
+    time_stamp: String,
+}
+
+#[derive(FromRow, Serialize)]
+struct User {
+    username: String,
+    logged_in: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -37,7 +54,7 @@ async fn main() -> Result<(), Error> {
     .await
 }
 
-async fn answer(event: &ApiGatewayV2httpRequest, pool: &MySqlPool) -> Result<(i64, Value), Error> {
+async fn answer(event: &ApiGatewayV2httpRequest, pool: &MySqlPool) -> Answer {
     let mut connection = pool.acquire().await?;
     let caller = caller(event, &mut connection).await?;
     let fields = || serde_json::from_str::<Fields>(event.body.as_deref().unwrap_or_default());
@@ -61,7 +78,7 @@ async fn send_message(
     connection: &mut MySqlConnection,
     caller: &str,
     fields: Fields,
-) -> Result<(i64, Value), Error> {
+) -> Answer {
     if !caller.eq_ignore_ascii_case(&fields.sender) {
         return Err("forbidden".into());
     }
@@ -70,67 +87,37 @@ async fn send_message(
         sqlx::query_scalar(select).bind(&fields.receiver).fetch_one(&mut *connection).await?;
     let key = event.headers.get("idempotency-key").ok_or("no key")?.to_str()?;
     let key = u128::from_str_radix(key, 16)?.to_be_bytes();
+    let (first, second) = (caller.min(&receiver), caller.max(&receiver));
 
     let mut transaction = connection.begin().await?;
     let insert = "INSERT INTO usual_messages
                     (first_user, second_user, sender, receiver, message, time_stamp, idempotency_key)
-                  VALUES (LEAST(?, ?), GREATEST(?, ?), ?, ?, ?, UTC_TIMESTAMP(6), ?)";
-    let inserted = sqlx::query(insert)
-        .bind(caller)
-        .bind(&receiver)
-        .bind(caller)
-        .bind(&receiver)
-        .bind(caller)
-        .bind(&receiver)
-        .bind(&fields.message)
-        .bind(&key[..])
-        .execute(&mut *transaction)
-        .await?;
+                  VALUES (?, ?, ?, ?, ?, UTC_TIMESTAMP(6), ?)";
+    let insert = sqlx::query(insert).bind(first).bind(second).bind(caller).bind(&receiver);
+    let inserted = insert.bind(&fields.message).bind(&key[..]).execute(&mut *transaction).await?;
     let id = i64::try_from(inserted.last_insert_id())?;
     let select = "SELECT DATE_FORMAT(time_stamp, '%Y-%m-%dT%H:%i:%s.%fZ') FROM usual_messages WHERE id = ?";
-    let time: String = sqlx::query_scalar(select).bind(id).fetch_one(&mut *transaction).await?;
+    let time_stamp = sqlx::query_scalar(select).bind(id).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
-    let message = json!({
-        "id": id, "sender": caller, "receiver": receiver, "message": fields.message, "time_stamp": time,
-    });
-    Ok((201, message))
+    Ok((201, json!(Stored { id, sender: caller.into(), receiver, message: fields.message, time_stamp })))
 }
 
-async fn get_messages(
-    connection: &mut MySqlConnection,
-    caller: &str,
-    fields: Fields,
-) -> Result<(i64, Value), Error> {
-    let mut pair = [fields.sender.to_lowercase(), fields.receiver.to_lowercase()];
-    if !pair.contains(&caller.to_lowercase()) {
+async fn get_messages(connection: &mut MySqlConnection, caller: &str, fields: Fields) -> Answer {
+    let mut pair = [&fields.sender, &fields.receiver];
+    pair.sort();
+    if !pair.iter().any(|name| name.eq_ignore_ascii_case(caller)) {
         return Err("forbidden".into());
     }
-    pair.sort();
-    let select = "SELECT id, sender, receiver, message, DATE_FORMAT(time_stamp, '%Y-%m-%dT%H:%i:%s.%fZ')
+    let select = "SELECT id, sender, receiver, message,
+                         DATE_FORMAT(time_stamp, '%Y-%m-%dT%H:%i:%s.%fZ') AS time_stamp
                     FROM usual_messages WHERE first_user = ? AND second_user = ?
                    ORDER BY id DESC LIMIT 50 OFFSET ?";
-    let query = sqlx::query(select).bind(&pair[0]).bind(&pair[1]).bind(fields.offset);
-    let message = |row: &MySqlRow| {
-        Ok(json!({
-            "id": row.try_get::<i64, _>(0)?,
-            "sender": row.try_get::<&str, _>(1)?,
-            "receiver": row.try_get::<&str, _>(2)?,
-            "message": row.try_get::<&str, _>(3)?,
-            "time_stamp": row.try_get::<&str, _>(4)?,
-        }))
-    };
-    let messages: Result<Vec<_>, sqlx::Error> =
-        query.fetch_all(connection).await?.iter().map(message).collect();
-    Ok((200, json!({"messages": messages?})))
+    let query = sqlx::query_as::<_, Stored>(select).bind(pair[0]).bind(pair[1]).bind(fields.offset);
+    Ok((200, json!({"messages": query.fetch_all(connection).await?})))
 }
 
-async fn get_users(connection: &mut MySqlConnection) -> Result<(i64, Value), Error> {
-    let select = "SELECT username, COALESCE(logged_in > UTC_TIMESTAMP(6), FALSE) FROM users
+async fn get_users(connection: &mut MySqlConnection) -> Answer {
+    let select = "SELECT username, COALESCE(logged_in > UTC_TIMESTAMP(6), FALSE) AS logged_in FROM users
                    ORDER BY username LIMIT 101 OFFSET 0";
-    let user = |row: &MySqlRow| {
-        Ok(json!({"username": row.try_get::<&str, _>(0)?, "logged_in": row.try_get::<bool, _>(1)?}))
-    };
-    let users: Result<Vec<_>, sqlx::Error> =
-        sqlx::query(select).fetch_all(connection).await?.iter().map(user).collect();
-    Ok((200, json!({"users": users?})))
+    Ok((200, json!({"users": sqlx::query_as::<_, User>(select).fetch_all(connection).await?})))
 }
