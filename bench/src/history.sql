@@ -13,6 +13,11 @@ SELECT n + 1, CONCAT('user', LPAD(2 * n, 7, '0')), CONCAT('user', LPAD(2 * n + 1
   FROM numbers WHERE n < $crowd;
 INSERT INTO conversations (conversation_id, first_user, second_user, last_id, last_time, longest) VALUES $probes;
 
+-- Everything has been read.
+INSERT INTO memberships (username, peer, conversation_id, read_id, last_time)
+SELECT first_user, second_user, conversation_id, last_id, last_time FROM conversations
+ UNION ALL SELECT second_user, first_user, conversation_id, last_id, last_time FROM conversations;
+
 INSERT INTO users (username, password, logged_in)
 SELECT name, 'nobody logs in by this', UTC_TIMESTAMP(6) + INTERVAL 30 DAY
   FROM (SELECT CONCAT('user', LPAD(n, 7, '0')) AS name FROM numbers WHERE n < $users
@@ -53,4 +58,4 @@ SELECT conversation_id, ROW_NUMBER() OVER (PARTITION BY conversation_id ORDER BY
   FROM usual_messages JOIN conversations USING (first_user, second_user)
  ORDER BY id;
 DROP TABLE numbers, digits;
-ANALYZE TABLE users, sessions, conversations, messages, usual_messages
+ANALYZE TABLE users, sessions, conversations, memberships, messages, usual_messages
