@@ -18,6 +18,8 @@ pub struct History {
     pub rows: u64,
     /// The conversations of [`READER`], from small to large.
     pub probes: Vec<Conversation>,
+    /// How many conversations the users `inbox0000010` … have, from few to many.
+    pub inboxes: Vec<u64>,
     sessions_used: AtomicU64,
 }
 
@@ -61,20 +63,26 @@ impl History {
         let row = |probe: &Conversation| {
             format!("({}, '{}', 'reader', {}, '2026-01-01', 240)", probe.id, probe.peer, probe.size)
         };
+        let inboxes: Vec<_> = [10, 1_000, 100_000].into_iter().filter(|size| *size <= rows / 10).collect();
         let values = [
             ("$rows", rows.max(SESSIONS).to_string()),
             ("$crowd", crowd.to_string()),
             ("$users", (rows / 100).max(1_000).to_string()),
             ("$sessions", SESSIONS.to_string()),
+            (
+                "$inboxes",
+                inboxes.iter().map(|size| format!("SELECT {size}")).collect::<Vec<_>>().join(" UNION "),
+            ),
             ("$probes", probes.iter().map(row).collect::<Vec<_>>().join(", ")),
         ];
         let mut connection = database.connect();
-        for sql in include_str!("history.sql").split(";\n") {
-            let sql = values.iter().fold(sql.to_owned(), |sql, (name, value)| sql.replace(name, value));
-            connection.execute(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let script = include_str!("history.sql").to_owned();
+        let script = values.iter().fold(script, |sql, (name, value)| sql.replace(name, value));
+        for sql in script.split(";\n") {
+            connection.execute(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
         }
         probes.sort_by_key(|probe| probe.size);
-        Self { rows, probes, sessions_used: AtomicU64::new(0) }
+        Self { rows, probes, inboxes, sessions_used: AtomicU64::new(0) }
     }
 
     /// The name of one more session of the first user.

@@ -13,16 +13,35 @@ SELECT n + 1, CONCAT('user', LPAD(2 * n, 7, '0')), CONCAT('user', LPAD(2 * n + 1
   FROM numbers WHERE n < $crowd;
 INSERT INTO conversations (conversation_id, first_user, second_user, last_id, last_time, longest) VALUES $probes;
 
--- Everything has been read.
+-- A user for each size of inbox, with so many conversations of one message.
+INSERT INTO conversations (conversation_id, first_user, second_user, last_id, last_time, longest)
+SELECT 100000000 + 10 * size + n, CONCAT('inbox', LPAD(size, 7, '0')), CONCAT('other', LPAD(n, 7, '0')),
+       1, '2026-01-01' + INTERVAL n SECOND, 240
+  FROM numbers JOIN (SELECT 0 AS size UNION $inboxes) AS sizes ON n < size;
+
+-- Everything has been read, but by the reader.
 INSERT INTO memberships (username, peer, conversation_id, read_id, last_time)
 SELECT first_user, second_user, conversation_id, last_id, last_time FROM conversations
  UNION ALL SELECT second_user, first_user, conversation_id, last_id, last_time FROM conversations;
+UPDATE memberships JOIN conversations USING (conversation_id)
+   SET read_id = 0, unread = (last_id + 1) DIV 2
+ WHERE username = 'reader';
+-- The conversations of an inbox have changed one after the other.
+UPDATE memberships
+  JOIN (SELECT conversation_id, ROW_NUMBER() OVER (PARTITION BY first_user ORDER BY conversation_id) AS number
+          FROM conversations WHERE first_user LIKE 'inbox%') AS numbered USING (conversation_id)
+   SET position = number
+ WHERE username LIKE 'inbox%';
 
 INSERT INTO users (username, password, logged_in)
 SELECT name, 'nobody logs in by this', UTC_TIMESTAMP(6) + INTERVAL 30 DAY
   FROM (SELECT CONCAT('user', LPAD(n, 7, '0')) AS name FROM numbers WHERE n < $users
          UNION SELECT first_user FROM conversations WHERE second_user = 'reader'
+         UNION SELECT first_user FROM conversations WHERE first_user LIKE 'inbox%'
          UNION SELECT 'reader') AS names;
+UPDATE users JOIN (SELECT username, MAX(position) AS newest FROM memberships GROUP BY username) AS latest
+ USING (username)
+   SET users.position = newest;
 -- The hash of a token that is the name, filled up.
 INSERT INTO sessions (token, username, created, expires)
 SELECT UNHEX(SHA2(FROM_BASE64(CONCAT(RPAD(name, 42, '+'), 'A=')), 256)), username,

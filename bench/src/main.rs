@@ -6,6 +6,7 @@
 mod charts;
 mod database;
 mod history;
+mod inbox;
 mod latency;
 mod load;
 mod network;
@@ -44,6 +45,7 @@ fn main() {
     latency::measure(&bench, &mut report);
     latency::measure_from_afar(&bench, &mut report);
     pages::measure(&bench, &mut report);
+    inbox::measure(&bench, &mut report);
     load::measure(&bench, &mut report);
     load::measure_over_http(&bench, &mut report);
     start::measure(&bench, &mut report);

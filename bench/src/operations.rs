@@ -132,6 +132,12 @@ impl Request {
         Self(event)
     }
 
+    /// With this query string.
+    pub fn query(mut self, query: &str) -> Self {
+        self.0["rawQueryString"] = query.into();
+        self
+    }
+
     /// The newest page of a conversation, or the one with this cursor.
     pub fn page(peer: &str, cursor: Option<(&str, u64)>) -> Self {
         let mut body = json!({"sender": peer, "receiver": READER});

@@ -11,11 +11,16 @@ use crate::report::{Report, Way};
 pub const MEMORY: &str = "Pages of 50, from memory";
 pub const DISK: &str = "Pages of 50, from disk";
 
+/// A whole number with commas.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
 /// What a page is called in the report.
 pub fn case(size: u64, place: &str) -> String {
-    let digits = size.to_string();
-    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
-    format!("{} messages, {place}", groups.join(","))
+    format!("{} messages, {place}", thousands(size))
 }
 
 /// The pages at the end and in the middle of every conversation, each with its name and its last id.

@@ -1,6 +1,8 @@
 //! What the figures have to reach.
 
 use crate::Bench;
+use crate::inbox;
+use crate::inbox::{INBOX, QUESTIONS};
 use crate::latency::{FAR, NEAR};
 use crate::load::{GATEWAY, HTTP};
 use crate::operations::{OPERATIONS, Operation};
@@ -37,6 +39,17 @@ pub fn check(bench: &Bench, report: &Report) -> Vec<Target> {
             if let (Some(small), Some(large)) = (seen(1_000), seen(largest.size)) {
                 let what = format!("page of {}, {cache}: times that of 1,000", case(largest.size));
                 target(large / small, '≤', 1.2, "×", &what);
+            }
+        }
+    }
+
+    let sizes = &bench.history.inboxes;
+    if let [.., small, large] = sizes[..] {
+        for (what, _) in QUESTIONS {
+            let seen = |size| report.find(INBOX, &inbox::case(size, what), "function");
+            if let (Some(few), Some(many)) = (seen(small), seen(large)) {
+                let what = format!("{}: times that of {small}", inbox::case(large, what));
+                target(many / few, '≤', 1.2, "×", &what);
             }
         }
     }
