@@ -5,6 +5,7 @@ A valid value is replaced by another valid one, so whether a request is good sta
 
 import re
 import zlib
+from urllib.parse import urlencode
 
 import requests
 import schemathesis
@@ -30,6 +31,12 @@ class Session:
 
     def set(self, case, token, _context):
         case.headers["Authorization"] = f"Bearer {token}"
+
+
+@schemathesis.hook
+def filter_query(_context, query):
+    """API Gateway refuses by itself what has more than 10,240 bytes before the body."""
+    return len(urlencode(query or {}, doseq=True)) < 8_000
 
 
 @schemathesis.hook
