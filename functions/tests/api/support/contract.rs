@@ -1,3 +1,72 @@
+//! `functions/web/openapi.yaml`, held against every request that is served and every answer.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use jsonschema::{Draft, Registry, Validator};
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+use super::Answer;
+use super::service::TEMPLATE;
+
+/// Where the contract's schemas refer to each other.
+const URI: &str = "urn:contract";
+
+static CONTRACT: LazyLock<Value> =
+    LazyLock::new(|| serde_saphyr::from_str(include_str!("../../../web/openapi.yaml")).unwrap());
+
+/// A part of the contract, by its JSON pointer, behind any `$ref`.
+#[derive(Debug)]
+struct Part {
+    pointer: String,
+    value: &'static Value,
+}
+
+impl Part {
+    fn at(pointer: String) -> Option<Self> {
+        let value = CONTRACT.pointer(&pointer)?;
+        match value["$ref"].as_str() {
+            // The schemas' own are for the validator.
+            Some(reference) if !pointer.ends_with("/schema") => {
+                Self::at(reference.trim_start_matches('#').into())
+            }
+            _ => Some(Self { pointer, value }),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<Self> {
+        Self::at(format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1")))
+    }
+
+    /// The members, or elements, by their names.
+    fn all(&self) -> Vec<(String, Self)> {
+        let names: Vec<_> = match self.value {
+            Value::Object(members) => members.keys().cloned().collect(),
+            Value::Array(elements) => (0..elements.len()).map(|index| index.to_string()).collect(),
+            _ => Vec::new(),
+        };
+        names.into_iter().map(|name| (name.clone(), self.get(&name).unwrap())).collect()
+    }
+
+    /// What this schema has against `value`.
+    fn faults(&self, value: &Value) -> Vec<String> {
+        static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
+        let mut validators = VALIDATORS.lock().unwrap();
+        let validator = validators.entry(self.pointer.clone()).or_insert_with(|| {
+            let registry = Registry::new().add(URI, CONTRACT.clone()).unwrap().prepare().unwrap();
+            let schema = json!({"$ref": format!("{URI}#{}", self.pointer)});
+            let options = jsonschema::options().with_draft(Draft::Draft202012).with_registry(&registry);
+            Arc::new(options.should_validate_formats(true).build(&schema).unwrap())
+        });
+        let validator = Arc::clone(validator);
+        drop(validators);
+        validator.iter_errors(value).map(|error| format!("{error} ({})", error.schema_path())).collect()
+    }
+}
+
 /// An operation, as the contract has it.
 #[derive(Debug)]
 pub struct Operation {
@@ -72,74 +141,6 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     };
     TEMPLATE.binaries().map(read).collect()
 });
-
-/// The operation that the function `name` serves//! `functions/web/openapi.yaml`, held against every request that is served and every answer.
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex};
-
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use jsonschema::{Draft, Registry, Validator};
-use percent_encoding::percent_decode_str;
-use serde_json::{Value, json};
-
-use super::Answer;
-use super::service::TEMPLATE;
-
-/// Where the contract's schemas refer to each other.
-const URI: &str = "urn:contract";
-
-static CONTRACT: LazyLock<Value> =
-    LazyLock::new(|| serde_saphyr::from_str(include_str!("../../../web/openapi.yaml")).unwrap());
-
-/// A part of the contract, by its JSON pointer, behind any `$ref`.
-#[derive(Debug)]
-struct Part {
-    pointer: String,
-    value: &'static Value,
-}
-
-impl Part {
-    fn at(pointer: String) -> Option<Self> {
-        let value = CONTRACT.pointer(&pointer)?;
-        match value["$ref"].as_str() {
-            // The schemas' own are for the validator.
-            Some(reference) if !pointer.ends_with("/schema") => {
-                Self::at(reference.trim_start_matches('#').into())
-            }
-            _ => Some(Self { pointer, value }),
-        }
-    }
-
-    fn get(&self, name: &str) -> Option<Self> {
-        Self::at(format!("{}/{}", self.pointer, name.replace('~', "~0").replace('/', "~1")))
-    }
-
-    /// The members, or elements, by their names.
-    fn all(&self) -> Vec<(String, Self)> {
-        let names: Vec<_> = match self.value {
-            Value::Object(members) => members.keys().cloned().collect(),
-            Value::Array(elements) => (0..elements.len()).map(|index| index.to_string()).collect(),
-            _ => Vec::new(),
-        };
-        names.into_iter().map(|name| (name.clone(), self.get(&name).unwrap())).collect()
-    }
-
-    /// What this schema has against `value`.
-    fn faults(&self, value: &Value) -> Vec<String> {
-        static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
-        let mut validators = VALIDATORS.lock().unwrap();
-        let validator = validators.entry(self.pointer.clone()).or_insert_with(|| {
-            let registry = Registry::new().add(URI, CONTRACT.clone()).unwrap().prepare().unwrap();
-            let schema = json!({"$ref": format!("{URI}#{}", self.pointer)});
-            let options = jsonschema::options().with_draft(Draft::Draft202012).with_registry(&registry);
-            Arc::new(options.should_validate_formats(true).build(&schema).unwrap())
-        });
-        let validator = Arc::clone(validator);
-        drop(validators);
-        validator.iter_errors(value).map(|error| format!("{error} ({})", error.schema_path())).collect()
-    }
-}
 
 /// The operation that the function `name` serves: `send_message` is `SendMessage`.
 fn operation(name: &str) -> Part {
