@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
 use crate::database::{Database, is_empty};
-use crate::message::{Message, PAGE_BYTES};
+use crate::message::{Message, MessageId, PAGE_BYTES};
 use crate::number::MAX_SAFE_INTEGER;
 use crate::token::Token;
 use crate::user::Username;
@@ -54,9 +54,6 @@ impl Conversation {
 
 /// How many conversations a page has.
 pub type PageLimit = Bounded<1, 200>;
-
-/// The id of a message.
-pub type MessageId = Bounded<1, MAX_SAFE_INTEGER>;
 
 /// A position: the number of a change. 0 is before the first.
 pub type Position = Bounded<0, MAX_SAFE_INTEGER>;

@@ -119,13 +119,16 @@ pub async fn send_message(
 /// How many messages a page has.
 pub type PageLimit = Bounded<1, 200>;
 
+/// The id of a message.
+pub type MessageId = Bounded<1, MAX_SAFE_INTEGER>;
+
 /// Which part of a conversation a page is.
 #[derive(Debug, Clone, Copy)]
 pub enum Cursor {
     /// The newest messages.
     Newest,
     /// The messages just before this id.
-    Before(Bounded<1, MAX_SAFE_INTEGER>),
+    Before(MessageId),
     /// The messages just after this id.
     After(Bounded<0, MAX_SAFE_INTEGER>),
 }

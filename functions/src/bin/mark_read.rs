@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use functions::{ApiError, Context, Response, json, request};
 use lambda_http::http::StatusCode;
-use shared::conversation::{self, MARK_READ, MessageId};
+use shared::conversation::{self, MARK_READ};
+use shared::message::MessageId;
 use shared::user::Username;
 
 #[tokio::main(flavor = "current_thread")]

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Database, OwnServer, Service};
+use crate::support::{Database, OwnServer, Service, Session};
 
 /// The server's counters of the statements that clients send, and of the rows that handlers read.
 type Counters = BTreeMap<String, i64>;
+
+/// What is asked in a session whose newest position is given.
+type Question = fn(&Session<'_>, i64) -> Value;
 
 const STATEMENTS: &str =
     "'Questions', 'Com_stmt_prepare', 'Com_stmt_execute', 'Com_call_procedure', 'Connections'";
@@ -102,21 +105,15 @@ fn the_inbox_and_what_has_changed_cost_the_same_among_ten_thousand_conversations
         }
     });
     service.database.execute("ANALYZE TABLE users, sessions, conversations, messages, memberships");
-    for (what, path, limit) in [
-        ("an inbox page", "inbox", 400),
-        ("no changes", "nothing", 20),
-        ("fifty changes", "fifty", 400),
-        ("the first changes", "first", 400),
-    ] {
+    let questions: [(&str, i64, Question); 4] = [
+        ("an inbox page", 400, |session, _| session.inbox("")),
+        ("no changes", 20, |session, newest| session.changes(&format!("after={newest}"))),
+        ("fifty changes", 400, |session, newest| session.changes(&format!("after={}", newest - 50))),
+        ("the first changes", 400, |session, _| session.changes("")),
+    ];
+    for (what, limit, ask) in questions {
         let reads = users.each_ref().map(|(session, position)| {
-            let read = counted(&service, "LIKE 'Handler_read%'", || {
-                drop(match path {
-                    "inbox" => session.inbox(""),
-                    "first" => session.changes(""),
-                    "nothing" => session.changes(&format!("after={position}")),
-                    _ => session.changes(&format!("after={}", position - 50)),
-                });
-            });
+            let read = counted(&service, "LIKE 'Handler_read%'", || drop(ask(session, *position)));
             read.values().sum::<i64>()
         });
         println!("{what}: {reads:?} rows read among 100 and 10,000 conversations");

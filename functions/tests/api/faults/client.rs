@@ -89,10 +89,7 @@ impl<'a> Client<'a> {
                 85..92 => drop(self.sync()),
                 92..95 => self.mark(other),
                 95..98 => {
-                    self.exchange_for(
-                        200,
-                        &self.session.service.call("get_users").token(&self.session.token),
-                    );
+                    self.exchange_for(200, &self.session.call("get_users"));
                 }
                 _ => self.come_and_go(),
             }

@@ -26,7 +26,7 @@ impl Device {
         ask: impl FnOnce(&Call<'_>) -> Option<Answer>,
     ) -> Option<bool> {
         let query = format!("after={}&limit={limit}", self.position);
-        let changes = ask(&session.service.call("get_changes").token(&session.token).query(&query))?.body;
+        let changes = ask(&session.call("get_changes").query(&query))?.body;
         self.learn(&changes);
         let position = changes["position"].as_i64().unwrap();
         assert!(position >= self.position, "positions never go back");
@@ -55,7 +55,7 @@ impl Device {
         let first = format!("limit={limit}");
         let mut query = first.clone();
         loop {
-            let call = session.service.call("get_conversations").token(&session.token).query(&query);
+            let call = session.call("get_conversations").query(&query);
             let page = ask(&call).body;
             let mut shown = Self::default();
             shown.learn(&page);

@@ -154,33 +154,38 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
+    /// A request of an operation, in this session.
+    pub fn call(&self, operation: &'static str) -> Call<'a> {
+        self.service.call(operation).token(&self.token)
+    }
+
     /// A message of this user.
     pub fn message(&self, receiver: &str, message: &str) -> Call<'a> {
         let body = json!({"sender": self.username, "receiver": receiver, "message": message});
-        self.service.call("send_message").token(&self.token).json(body)
+        self.call("send_message").json(body)
     }
 
     /// A page of the conversation with `other`; `more` are further fields.
     pub fn page(&self, other: &str, more: Value) -> Call<'a> {
         let mut body = json!({"sender": self.username, "receiver": other});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.service.call("get_messages").token(&self.token).json(body)
+        self.call("get_messages").json(body)
     }
 
     /// A page of the inbox, as `query` asks for it.
     pub fn inbox(&self, query: &str) -> Value {
-        self.service.call("get_conversations").token(&self.token).query(query).expect(200).body
+        self.call("get_conversations").query(query).expect(200).body
     }
 
     /// What has changed, as `query` asks for it.
     pub fn changes(&self, query: &str) -> Value {
-        self.service.call("get_changes").token(&self.token).query(query).expect(200).body
+        self.call("get_changes").query(query).expect(200).body
     }
 
     /// A read marker of the conversation with `other`.
     pub fn mark(&self, other: &str, id: i64) -> Call<'a> {
         let body = json!({"sender": other, "receiver": self.username, "id": id});
-        self.service.call("mark_read").token(&self.token).json(body)
+        self.call("mark_read").json(body)
     }
 
     /// The ids of a page of the conversation with `other`, and its `more`.
