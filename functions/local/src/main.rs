@@ -24,8 +24,8 @@ use url::Url;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const ADDRESS: &str = "127.0.0.1:9000";
-/// How many environments each function may have. They are started when they are needed: all at once, nine functions
-/// take about as many connections as a server allows unless it is told otherwise, 151.
+/// How many environments each function may have. They are started when they are needed. Each takes a connection: a
+/// server of one's own may have to allow more than the default of 151.
 const ENVIRONMENTS: usize = 16;
 
 fn main() {

@@ -250,7 +250,7 @@ fn a_connection_that_idled_for_too_long_is_not_even_tried() {
 
 #[test]
 fn a_server_that_is_full_is_a_503_and_service_resumes() {
-    let server = OwnServer::start("--max-connections=151");
+    let server = OwnServer::start("");
     let service = Service::on(Database::on(&server.url));
     let token = service.session("alice").token;
     service.database.execute("SET GLOBAL max_connections = 10");

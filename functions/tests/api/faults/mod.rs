@@ -62,7 +62,7 @@ const SERVER_FULL: Fault = Fault {
     strike: |ground, random| {
         let database = &ground.service.database;
         let (mut admin, guest) = (database.connect(), database.url_of("owner", "owner"));
-        admin.rows("SET GLOBAL max_connections = 10").unwrap();
+        admin.rows("SET @before = @@GLOBAL.max_connections, GLOBAL max_connections = 10").unwrap();
         let mut guests = Vec::new();
         let end = Instant::now() + milliseconds(random, 200, 1_000);
         while Instant::now() < end {
@@ -70,7 +70,7 @@ const SERVER_FULL: Fault = Fault {
             admin.kill(database.name(), "KILL", true);
         }
         drop(guests);
-        admin.rows("SET GLOBAL max_connections = 151").unwrap();
+        admin.rows("SET GLOBAL max_connections = @before").unwrap();
     },
     trace: Trace::Logged("MySQL error 1040"),
 };
