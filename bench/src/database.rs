@@ -1,9 +1,10 @@
-//! The benchmark's own database: made by the release's `migrate`, with a user for the functions, and dropped in
-//! the end.
+//! The benchmark's own databases: made by the release's `migrate`, each with a user for the functions, and dropped in the
+//! end.
 
 use std::env;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use local::Function;
 use sqlx::mysql::{MySql, MySqlArguments, MySqlConnectOptions, MySqlRow};
@@ -13,34 +14,31 @@ use url::Url;
 
 use crate::report::timed;
 
-/// The name of the database, and of the functions' user.
-const NAME: &str = "chat_bench";
-
 /// A statement with its values.
 pub type Query = sqlx::query::Query<'static, MySql, MySqlArguments>;
 
-/// The URLs of the database: of the user who may do everything, and of the functions' user.
+/// The URLs of a database: of the user who may do everything, and of the functions' user. It is dropped in the end.
 pub struct Database {
     pub admin: Url,
     pub functions: Url,
+    name: &'static str,
 }
 
 impl Database {
-    /// A fresh database on the server of `DATABASE_URL`.
-    pub fn fresh() -> Self {
-        let url = env::var("DATABASE_URL").expect("DATABASE_URL is not set; run this by `make bench`");
-        let mut admin: Url = url.parse().expect("DATABASE_URL is a URL");
-        admin.set_path(NAME);
+    /// A fresh database on the server of this URL. The functions' user has its name.
+    pub fn fresh(server: &Url, name: &'static str) -> Self {
+        let mut admin = server.clone();
+        admin.set_path(name);
         let mut functions = admin.clone();
         let random = || getrandom::u64().expect("the operating system has randomness");
-        functions.set_username(NAME).expect("a URL with a server");
+        functions.set_username(name).expect("a URL with a server");
         functions.set_password(Some(&format!("{:x}{:x}", random(), random()))).expect("a URL with a server");
-        remove(admin.clone());
+        remove(server, name);
         let mut migrate = Command::new(binary("migrate"));
         let migrate = migrate.env_clear().env("DATABASE_URL", admin.as_str());
         let status = migrate.env("FUNCTIONS_DATABASE_URL", functions.as_str()).status();
         assert!(status.expect("migrate can be run").success(), "migrate failed");
-        Self { admin, functions }
+        Self { admin, functions, name }
     }
 
     /// A connection of the user who may do everything.
@@ -56,15 +54,55 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        remove(self.admin.clone());
+        remove(&self.admin, self.name);
     }
 }
 
-fn remove(mut url: Url) {
+fn remove(server: &Url, name: &str) {
+    let mut url = server.clone();
     url.set_path("information_schema");
     let mut connection = Connection::open(&url);
-    connection.execute(&format!("DROP DATABASE IF EXISTS {NAME}")).expect("it is ours");
-    connection.execute(&format!("DROP USER IF EXISTS {NAME}@'%'")).expect("it is ours");
+    connection.execute(&format!("DROP DATABASE IF EXISTS {name}")).expect("it is ours");
+    connection.execute(&format!("DROP USER IF EXISTS {name}@'%'")).expect("it is ours");
+}
+
+/// The server of `DATABASE_URL`.
+pub fn server() -> Url {
+    let url = env::var("DATABASE_URL").expect("DATABASE_URL is not set; run this by `make bench`");
+    url.parse().expect("DATABASE_URL is a URL")
+}
+
+/// One more private server, which writes a binary log and has it on disk with each commit. It ends with its owner.
+pub struct ServerWithBinaryLog {
+    script: Child,
+    pub url: Url,
+}
+
+impl ServerWithBinaryLog {
+    pub fn start() -> Self {
+        const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let mut script = Command::new(format!("{ROOT}/functions/local/server"))
+            .arg(format!("{ROOT}/.local/bench/binary-log"))
+            .args(["sh", "-c", "echo $DATABASE_URL; cat"])
+            .env_remove("DATABASE_URL")
+            .env("SERVER_OPTIONS", "--log-bin --sync-binlog=1 --server-id=1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3");
+        let mut url = String::new();
+        let output = script.stdout.as_mut().expect("a pipe");
+        BufReader::new(output).read_line(&mut url).expect("a server");
+        Self { script, url: url.trim().parse().expect("its URL") }
+    }
+}
+
+impl Drop for ServerWithBinaryLog {
+    fn drop(&mut self) {
+        // The end of its input ends `cat`, and with it the server.
+        drop(self.script.stdin.take());
+        self.script.wait().ok();
+    }
 }
 
 /// Starts a function of this workspace that reaches the database through `url`, and waits until it is ready.

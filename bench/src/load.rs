@@ -10,7 +10,7 @@ use local::{Client, Gateway, Settings, THREAD, Template};
 
 use crate::Bench;
 use crate::database::binary;
-use crate::operations::{OPERATIONS, Operation, PAIRS, send};
+use crate::operations::{OPERATIONS, Operation, PAIRS, pair, send};
 use crate::report::{Report, float, timed};
 use crate::start::processor_ms;
 
@@ -23,7 +23,7 @@ const COLUMNS: [(&str, &str); 5] =
     [("requests", "/s"), ("p50", "ms"), ("p99", "ms"), (GATEWAY, "ms"), ("of the function", "ms")];
 
 /// How many rounds are measured, after one to warm up.
-const ROUNDS: usize = 5;
+pub const ROUNDS: usize = 5;
 
 /// Measures many conversations and one that all write to.
 pub fn measure(bench: &Bench, report: &mut Report) {
@@ -38,7 +38,8 @@ pub fn measure(bench: &Bench, report: &mut Report) {
             let (mut calls, mut functions) = (Vec::new(), Vec::new());
             for _ in 0..=ROUNDS {
                 let connections = connections.iter_mut();
-                let work = connections.map(|connection| |number| connection.timed(send(number % pairs)));
+                let work =
+                    connections.map(|connection| |number| connection.timed(send(pair(number % pairs))));
                 calls.push(load(bench, work).0);
                 functions.push(load(bench, (0..count).map(|_| |number| request(number).send(&function))).0);
             }
@@ -111,7 +112,10 @@ fn requests(bench: &Bench, operation: &Operation, gateway: &Gateway, count: usiz
 
 /// Lets workers work, each in a thread of its own and with numbers of its own: half a second, if a figure rests on 1,000
 /// runs. Returns how often a second they have worked, and what the work has returned.
-fn load<W: FnMut(usize) -> f64 + Send>(bench: &Bench, workers: impl Iterator<Item = W>) -> (f64, Vec<f64>) {
+pub fn load<W: FnMut(usize) -> f64 + Send>(
+    bench: &Bench,
+    workers: impl Iterator<Item = W>,
+) -> (f64, Vec<f64>) {
     let time = Duration::from_secs_f64(float(bench.runs) / 2e3);
     let workers: Vec<_> = workers.collect();
     let (count, started) = (workers.len(), Instant::now());

@@ -13,6 +13,7 @@ mod network;
 mod operations;
 mod pages;
 mod report;
+mod sends;
 mod start;
 mod targets;
 
@@ -37,7 +38,7 @@ fn main() {
     assert!(rows >= 10_000, "ROWS must be 10000 or more");
     fs::create_dir_all(&results).expect("a directory for the results");
 
-    let database = Database::fresh();
+    let database = Database::fresh(&database::server(), "chat_bench");
     let history = History::load(&database, rows);
     let mut report = Report::new(&database);
     // With few rows it is a try, not a measurement.
@@ -47,6 +48,8 @@ fn main() {
     pages::measure(&bench, &mut report);
     inbox::measure(&bench, &mut report);
     load::measure(&bench, &mut report);
+    sends::measure_forms(&bench, &mut report);
+    sends::measure_one_receiver(&bench, &mut report);
     load::measure_over_http(&bench, &mut report);
     start::measure(&bench, &mut report);
     start::measure_passwords(&bench, &mut report);

@@ -32,12 +32,8 @@ pub const OPERATIONS: [Operation; 5] = [
     Operation {
         name: "SendMessage",
         function: "send_message",
-        request: |_, number| {
-            let (sender, receiver) = pair(number);
-            let body = json!({"sender": sender, "receiver": receiver, "message": TEXT});
-            Request::new(SEND_MESSAGE_EVENT, &sender, &body)
-        },
-        references: &[("bare statement", |_| send(0))],
+        request: |_, number| Request::to_send(&pair(number)),
+        references: &[("bare statement", |_| send(pair(0)))],
         is_hot: true,
     },
     Operation {
@@ -93,14 +89,14 @@ const TEXT: &str = "Hello! How are you today? 👋";
 /// In how many conversations messages are sent: so many that 64 or fewer clients, which step through them, don't meet.
 pub const PAIRS: usize = 7 * 64;
 
-fn pair(number: usize) -> (String, String) {
+/// Sender and receiver.
+pub fn pair(number: usize) -> (String, String) {
     let sender = 2 * (number % PAIRS);
     (user(sender), user(sender + 1))
 }
 
 /// The CALL that sends a message.
-pub fn send(number: usize) -> Query {
-    let (sender, receiver) = pair(number);
+pub fn send((sender, receiver): (String, String)) -> Query {
     let call = sqlx::query(SEND_MESSAGE).bind(hash(&sender)).bind(sender).bind(receiver);
     call.bind(TEXT.as_bytes()).bind(fastrand::u128(..).to_be_bytes().to_vec())
 }
@@ -136,6 +132,12 @@ impl Request {
     pub fn query(mut self, query: &str) -> Self {
         self.0["rawQueryString"] = query.into();
         self
+    }
+
+    /// A message to be sent.
+    pub fn to_send((sender, receiver): &(String, String)) -> Self {
+        let body = json!({"sender": sender, "receiver": receiver, "message": TEXT});
+        Self::new(SEND_MESSAGE_EVENT, sender, &body)
     }
 
     /// The newest page of a conversation, or the one with this cursor.

@@ -8,6 +8,8 @@ use crate::load::{GATEWAY, HTTP};
 use crate::operations::{OPERATIONS, Operation};
 use crate::pages::{DISK, MEMORY, case};
 use crate::report::{Report, Target};
+use crate::sends;
+use crate::sends::{BEFORE_MEMBERSHIPS, BEFORE_PUSH, FORMS, LOGS, ONE_RECEIVER, SENDERS, TODAY};
 use crate::start::{PASSWORDS, RESIDENT, SIZE, START};
 
 /// All targets.
@@ -52,6 +54,16 @@ pub fn check(bench: &Bench, report: &Report) -> Vec<Target> {
                 target(many / few, '≤', 1.2, "×", &what);
             }
         }
+    }
+
+    for (form, limit) in [(BEFORE_MEMBERSHIPS, 1.25), (BEFORE_PUSH, 1.02)] {
+        let ratio = get(FORMS, "SendMessage", TODAY) / get(FORMS, "SendMessage", form);
+        target(ratio, '≤', limit, "×", &format!("SendMessage: times as long as {form}"));
+    }
+    for log in LOGS {
+        let rate = |receivers| get(ONE_RECEIVER, &sends::case(log, receivers), "function");
+        let what = format!("{SENDERS} senders to one receiver, {log}: rate, times that to a receiver each");
+        target(rate("one receiver") / rate("a receiver each"), '≥', 0.8, "×", &what);
     }
 
     target(most(HTTP, GATEWAY), '≤', 0.15, "ms", "a request over HTTP: processor time of the gateway");

@@ -1,0 +1,114 @@
+-- send_message as it was before there was push.
+CREATE PROCEDURE IF NOT EXISTS send_message(
+  p_token           BINARY(32),
+  p_sender          VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
+  p_receiver        VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
+  p_message         TEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci,
+  p_idempotency_key BINARY(16)
+)
+SQL SECURITY DEFINER
+MODIFIES SQL DATA
+send_message: BEGIN
+  DECLARE v_caller, v_receiver, v_first, v_second VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
+  DECLARE v_conversation, v_id, v_stored_id BIGINT;
+  DECLARE v_time DATETIME(6);
+  DECLARE v_same BOOLEAN;
+  DECLARE v_duplicate BOOLEAN DEFAULT FALSE;
+  -- A lock wait timeout undoes one statement only.
+  DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
+
+  -- On MySQL a KILLed statement can leave its transaction open, and START TRANSACTION would commit it.
+  ROLLBACK AND NO CHAIN NO RELEASE;
+  -- The CALL of a client that gave up must not wait for long. With its snapshot isolation, MariaDB would refuse
+  -- updates of rows that others have changed since (1020).
+  SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = 1
+    /*M!100618 , innodb_snapshot_isolation = OFF */;
+  -- Not READ COMMITTED: with a statement-based binary log, InnoDB would refuse every write (1665).
+  SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
+
+  SELECT username INTO v_caller FROM live_sessions WHERE token = p_token;
+  IF v_caller IS NULL THEN
+    SELECT 'invalid_token';
+    LEAVE send_message;
+  END IF;
+  IF p_sender <> v_caller THEN
+    SELECT 'forbidden', 'sender';
+    LEAVE send_message;
+  END IF;
+  SELECT username INTO v_receiver FROM users WHERE username = p_receiver AND deleted IS NULL;
+  IF v_receiver IS NULL THEN
+    -- A replay gets its first answer whatever has become of the receiver.
+    SELECT id, receiver, time_stamp INTO v_stored_id, v_receiver, v_time
+      FROM messages
+     WHERE sender = v_caller AND idempotency_key = p_idempotency_key
+       AND receiver = p_receiver AND CAST(message AS BINARY) = CAST(p_message AS BINARY);
+    IF v_stored_id IS NULL THEN
+      SELECT 'unknown_receiver';
+    ELSE
+      SELECT 'replayed', v_stored_id, v_caller, v_receiver, DATE_FORMAT(v_time, '%Y-%m-%dT%H:%i:%s.%fZ');
+    END IF;
+    LEAVE send_message;
+  END IF;
+
+  SET v_first = LEAST(v_caller, v_receiver), v_second = GREATEST(v_caller, v_receiver);
+  SELECT conversation_id INTO v_conversation
+    FROM conversations WHERE first_user = v_first AND second_user = v_second;
+  IF v_conversation IS NULL THEN
+    -- A transaction of its own: created in the message's and rolled back with a duplicate, the row would
+    -- hand its index gap to all who wait for it, and they would deadlock. The memberships are created in the same one:
+    -- if they came later, another sender could slip in between and find none to count the message in.
+    START TRANSACTION;
+    INSERT INTO conversations (first_user, second_user, last_id, last_time, longest)
+    VALUES (v_first, v_second, 0, UTC_TIMESTAMP(6), 0)
+    ON DUPLICATE KEY UPDATE last_id = last_id;
+    SELECT conversation_id INTO v_conversation
+      FROM conversations WHERE first_user = v_first AND second_user = v_second;
+    INSERT INTO memberships (username, peer, conversation_id) VALUES (v_first, v_second, v_conversation)
+    ON DUPLICATE KEY UPDATE conversation_id = VALUES(conversation_id);
+    INSERT INTO memberships (username, peer, conversation_id) VALUES (v_second, v_first, v_conversation)
+    ON DUPLICATE KEY UPDATE conversation_id = VALUES(conversation_id);
+    COMMIT;
+  END IF;
+
+  START TRANSACTION;
+  UPDATE conversations
+     SET last_id = last_id + 1,
+         last_time = GREATEST(last_time, UTC_TIMESTAMP(6)),
+         longest = GREATEST(longest, LENGTH(p_message))
+   WHERE conversation_id = v_conversation;
+  SELECT last_id, last_time INTO v_id, v_time FROM conversations WHERE conversation_id = v_conversation;
+  BEGIN
+    DECLARE EXIT HANDLER FOR 1062 SET v_duplicate = TRUE;
+    INSERT INTO messages (conversation_id, id, sender, receiver, message, time_stamp, idempotency_key)
+    VALUES (v_conversation, v_id, v_caller, v_receiver, p_message, v_time, p_idempotency_key);
+  END;
+  IF NOT v_duplicate THEN
+    -- In the order of the primary key. A change is only marked: a number that senders took from one counter would make
+    -- all who write to one user wait for each other.
+    UPDATE memberships
+       SET last_time = v_time, unread = unread + (v_receiver = v_first AND v_caller <> v_receiver), position = NULL
+     WHERE username = v_first AND peer = v_second;
+    IF v_first <> v_second THEN
+      UPDATE memberships
+         SET last_time = v_time, unread = unread + (v_receiver = v_second), position = NULL
+       WHERE username = v_second AND peer = v_first;
+    END IF;
+    COMMIT;
+    SELECT 'ok', v_id, v_caller, v_receiver, DATE_FORMAT(v_time, '%Y-%m-%dT%H:%i:%s.%fZ');
+    LEAVE send_message;
+  END IF;
+
+  ROLLBACK;
+  SELECT id, time_stamp, receiver = v_receiver AND CAST(message AS BINARY) = CAST(p_message AS BINARY)
+    INTO v_stored_id, v_time, v_same
+    FROM messages WHERE sender = v_caller AND idempotency_key = p_idempotency_key;
+  IF v_same THEN
+    SELECT 'replayed', v_stored_id, v_caller, v_receiver, DATE_FORMAT(v_time, '%Y-%m-%dT%H:%i:%s.%fZ');
+  ELSEIF v_stored_id IS NOT NULL THEN
+    SELECT 'key_reused';
+  ELSE
+    -- Nothing has this key, so another message has this id: last_id is behind, as after a partial restore.
+    SIGNAL SQLSTATE '23000'
+      SET MYSQL_ERRNO = 1062, MESSAGE_TEXT = 'last_id is behind the messages of the conversation';
+  END IF;
+END
