@@ -66,4 +66,24 @@ BEGIN
       END LOOP;
     END;
   END IF;
+
+  -- API Gateway closes every connection after two hours.
+  SET v_enough = FALSE;
+  SELECT TRUE INTO v_enough FROM connections WHERE created < v_now - INTERVAL 2 HOUR ORDER BY created LIMIT 9, 1;
+  IF v_enough THEN
+    BEGIN
+      DECLARE v_connection VARBINARY(128);
+      DECLARE expired CURSOR FOR
+        SELECT connection_id FROM
+          (SELECT connection_id FROM connections WHERE created < v_now - INTERVAL 2 HOUR ORDER BY created LIMIT 10) AS expired
+         ORDER BY connection_id;
+      DECLARE EXIT HANDLER FOR NOT FOUND COMMIT;
+      START TRANSACTION;
+      OPEN expired;
+      LOOP
+        FETCH expired INTO v_connection;
+        DELETE FROM connections WHERE connection_id = v_connection;
+      END LOOP;
+    END;
+  END IF;
 END

@@ -1,5 +1,5 @@
 -- Ends the session, or with p_everywhere all of the user's. Answers ('ok', name as created, whether the
--- user still has a live session), ('invalid_token') or ('forbidden', the field at fault).
+-- user still has a live session), then the connections to be closed as end_connections does, or ('invalid_token') or ('forbidden', the field at fault).
 CREATE PROCEDURE IF NOT EXISTS logout(
   p_token      BINARY(32),
   p_username   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
@@ -55,4 +55,5 @@ logout: BEGIN
   COMMIT;
 
   SELECT 'ok', v_username, v_logged_in IS NOT NULL;
+  CALL end_connections(v_caller);
 END

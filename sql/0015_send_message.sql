@@ -1,5 +1,5 @@
 -- Stores a message once and for ever. Answers ('ok' or 'replayed', id, sender and receiver as created,
--- time stamp), or ('invalid_token'), ('forbidden', the field at fault), ('unknown_receiver'), ('key_reused').
+-- time stamp), after 'ok' also who is to be told as push_conversation does; or ('invalid_token'), ('forbidden', the field at fault), ('unknown_receiver'), ('key_reused').
 CREATE PROCEDURE IF NOT EXISTS send_message(
   p_token           BINARY(32),
   p_sender          VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
@@ -11,9 +11,9 @@ SQL SECURITY DEFINER
 MODIFIES SQL DATA
 send_message: BEGIN
   DECLARE v_caller, v_receiver, v_first, v_second VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
-  DECLARE v_conversation, v_id, v_stored_id BIGINT;
+  DECLARE v_conversation, v_id, v_stored_id, v_unread, v_read_id, v_peer_unread, v_peer_read_id BIGINT;
   DECLARE v_time DATETIME(6);
-  DECLARE v_same BOOLEAN;
+  DECLARE v_same, v_blocked, v_peer_blocked, v_connected BOOLEAN;
   DECLARE v_duplicate BOOLEAN DEFAULT FALSE;
   -- A lock wait timeout undoes one statement only.
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
@@ -94,8 +94,20 @@ send_message: BEGIN
          SET last_time = v_time, unread = unread + (v_receiver = v_second), position = NULL
        WHERE username = v_second AND peer = v_first;
     END IF;
+    -- What both see now. A locking read, as a plain one may not see what another has committed since the snapshot.
+    SELECT own.unread, own.read_id, own.blocked, other.unread, other.read_id, other.blocked
+      INTO v_unread, v_read_id, v_blocked, v_peer_unread, v_peer_read_id, v_peer_blocked
+      FROM memberships AS own JOIN memberships AS other ON other.username = v_receiver AND other.peer = v_caller
+     WHERE own.username = v_caller AND own.peer = v_receiver
+       FOR UPDATE;
     COMMIT;
     SELECT 'ok', v_id, v_caller, v_receiver, DATE_FORMAT(v_time, '%Y-%m-%dT%H:%i:%s.%fZ');
+    -- After the commit: who connects from now on finds the message by asking for changes.
+    SELECT COUNT(*) > 0 INTO v_connected FROM connections WHERE username IN (v_caller, v_receiver);
+    IF v_connected THEN
+      CALL push_conversation(v_caller, v_receiver, v_conversation, v_id, v_unread, v_read_id, v_blocked,
+                             v_peer_unread, v_peer_read_id, v_peer_blocked);
+    END IF;
     LEAVE send_message;
   END IF;
 

@@ -1,5 +1,5 @@
--- Moves the caller's read marker in the conversation of the two users forward to p_id. Answers ('ok', read_id, unread), or
--- ('invalid_token'), ('forbidden', the field at fault), ('unknown_message') if no message has this id yet.
+-- Moves the caller's read marker in the conversation of the two users forward to p_id. Answers ('ok', read_id, unread),
+-- after a move also who is to be told as push_conversation does; or ('invalid_token'), ('forbidden', the field at fault), ('unknown_message') if no message has this id yet.
 CREATE PROCEDURE IF NOT EXISTS mark_read(
   p_token    BINARY(32),
   p_sender   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
@@ -10,7 +10,8 @@ SQL SECURITY DEFINER
 MODIFIES SQL DATA
 mark_read: BEGIN
   DECLARE v_caller, v_peer VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
-  DECLARE v_conversation, v_last_id, v_read_id, v_unread, v_read BIGINT;
+  DECLARE v_conversation, v_last_id, v_read_id, v_unread, v_peer_read_id, v_peer_unread, v_read BIGINT;
+  DECLARE v_blocked, v_peer_blocked, v_connected BOOLEAN;
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
   -- As in send_message.
@@ -19,7 +20,8 @@ mark_read: BEGIN
     /*M!100618 , innodb_snapshot_isolation = OFF */;
   SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
-  SELECT username, conversation_id, last_id INTO v_caller, v_conversation, v_last_id
+  SELECT username, IF(first_user = username, second_user, first_user), conversation_id, last_id
+    INTO v_caller, v_peer, v_conversation, v_last_id
     FROM live_sessions
     LEFT JOIN conversations
       ON first_user = LEAST(p_sender, p_receiver) AND second_user = GREATEST(p_sender, p_receiver)
@@ -36,29 +38,47 @@ mark_read: BEGIN
     SELECT 'unknown_message';
     LEAVE mark_read;
   END IF;
-  SET v_peer = IF(p_sender = v_caller, p_receiver, p_sender);
 
   START TRANSACTION;
   -- Both rows are locked in the order of the primary key, as senders do.
   IF v_peer < v_caller THEN
-    SELECT read_id INTO v_read FROM memberships WHERE username = v_peer AND peer = v_caller FOR UPDATE;
+    SELECT unread, read_id, blocked INTO v_peer_unread, v_peer_read_id, v_peer_blocked
+      FROM memberships WHERE username = v_peer AND peer = v_caller FOR UPDATE;
   END IF;
-  SELECT read_id, unread INTO v_read_id, v_unread
+  SELECT unread, read_id, blocked INTO v_unread, v_read_id, v_blocked
     FROM memberships WHERE username = v_caller AND peer = v_peer FOR UPDATE;
-  IF p_id > v_read_id THEN
-    -- Each message is counted once in its life. Up to p_id all are committed: ids follow the order of commits.
-    SET v_read = 0;
-    IF v_unread > 0 THEN
-      SELECT COUNT(*) INTO v_read
-        FROM messages
-       WHERE conversation_id = v_conversation AND id > v_read_id AND id <= p_id AND sender = v_peer;
-    END IF;
-    SET v_read_id = p_id, v_unread = v_unread - v_read;
-    UPDATE memberships
-       SET read_id = v_read_id, unread = v_unread, position = NULL
-     WHERE username = v_caller AND peer = v_peer;
-    UPDATE memberships SET position = NULL WHERE username = v_peer AND peer = v_caller;
+  IF v_peer > v_caller THEN
+    SELECT unread, read_id, blocked INTO v_peer_unread, v_peer_read_id, v_peer_blocked
+      FROM memberships WHERE username = v_peer AND peer = v_caller FOR UPDATE;
   END IF;
+  IF p_id <= v_read_id THEN
+    ROLLBACK;
+    SELECT 'ok', v_read_id, v_unread;
+    LEAVE mark_read;
+  END IF;
+  -- Each message is counted once in its life. Up to p_id all are committed: ids follow the order of commits.
+  SET v_read = 0;
+  IF v_unread > 0 THEN
+    SELECT COUNT(*) INTO v_read
+      FROM messages
+     WHERE conversation_id = v_conversation AND id > v_read_id AND id <= p_id AND sender = v_peer;
+  END IF;
+  SET v_read_id = p_id, v_unread = v_unread - v_read;
+  UPDATE memberships
+     SET read_id = v_read_id, unread = v_unread, position = NULL
+   WHERE username = v_caller AND peer = v_peer;
+  UPDATE memberships SET position = NULL WHERE username = v_peer AND peer = v_caller;
+  -- The newest message as of now: while the memberships are locked no other is committed.
+  SELECT last_id INTO v_last_id FROM conversations WHERE conversation_id = v_conversation;
   COMMIT;
+
   SELECT 'ok', v_read_id, v_unread;
+  SELECT COUNT(*) > 0 INTO v_connected FROM connections WHERE username IN (v_caller, v_peer);
+  IF v_connected THEN
+    IF v_peer = v_caller THEN
+      SET v_peer_unread = v_unread, v_peer_read_id = v_read_id, v_peer_blocked = v_blocked;
+    END IF;
+    CALL push_conversation(v_caller, v_peer, v_conversation, v_last_id, v_unread, v_read_id, v_blocked,
+                           v_peer_unread, v_peer_read_id, v_peer_blocked);
+  END IF;
 END

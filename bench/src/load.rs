@@ -6,7 +6,7 @@ use std::process;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use local::{Client, Gateway, Settings, THREAD, Template};
+use local::{Client, Gateway, Settings, THREAD, Template, WebSocketSettings};
 
 use crate::Bench;
 use crate::database::binary;
@@ -76,6 +76,7 @@ fn start(bench: &Bench, operation: &Operation, environments: usize) -> Gateway {
         environments,
         variables: &[("DATABASE_URL", bench.database.functions.as_str())],
         log: None,
+        web_socket: WebSocketSettings::new(TcpListener::bind("127.0.0.1:0").expect("a free port")),
     };
     let gateway = Gateway::start(TcpListener::bind("127.0.0.1:0").expect("a free port"), settings);
     gateway.function(operation.function).expect("a route to it").warm();

@@ -1,4 +1,5 @@
-//! API Gateway's events (HTTP API, payload format 2.0) become requests, and responses become its answers.
+//! API Gateway's events (HTTP API, payload format 2.0, and `$connect` of a WebSocket API) become requests, and responses
+//! become its answers.
 //!
 //! `lambda_http` could read events too, but panics or fails on some that API Gateway sends: query strings that are not
 //! valid in a URI, such as `?after=<`, and control characters in headers.
@@ -7,7 +8,9 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use lambda_http::aws_lambda_events::apigw::{ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse};
+use lambda_http::aws_lambda_events::apigw::{
+    ApiGatewayV2httpRequestContext, ApiGatewayV2httpResponse, ApiGatewayWebsocketProxyRequestContext,
+};
 use lambda_http::http::{HeaderName, HeaderValue, Uri};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt};
@@ -39,6 +42,9 @@ struct HttpEvent {
 struct EventContext {
     request_id: Option<ByteBuf>,
     http: Option<Http>,
+    /// Of events of a WebSocket API only, as is the connection.
+    event_type: Option<ByteBuf>,
+    connection_id: Option<ByteBuf>,
 }
 
 #[derive(Default, Deserialize)]
@@ -57,10 +63,9 @@ pub(crate) fn read(event: Event) -> (String, Result<Request, ApiError>) {
         Ok(mut event) => {
             let event_context = event.request_context.take().unwrap_or_default();
             let id = event_context.request_id.as_ref().map_or(context.request_id, text);
-            let mut context = ApiGatewayV2httpRequestContext::default();
-            context.http.source_ip = event_context.http.unwrap_or_default().source_ip.as_ref().map(text);
+            let context = event_context.into_request_context();
             let request = event.into_request().ok_or(ApiError::UnreadableEvent);
-            (id, request.map(|request| request.with_request_context(RequestContext::ApiGatewayV2(context))))
+            (id, request.map(|request| request.with_request_context(context)))
         }
         Err(_) => (context.request_id, Err(ApiError::UnreadableEvent)),
     }
@@ -68,6 +73,21 @@ pub(crate) fn read(event: Event) -> (String, Result<Request, ApiError>) {
 
 fn text(bytes: &ByteBuf) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl EventContext {
+    fn into_request_context(self) -> RequestContext {
+        if self.connection_id.is_some() {
+            let mut context = ApiGatewayWebsocketProxyRequestContext::default();
+            context.event_type = self.event_type.as_ref().map(text);
+            context.connection_id = self.connection_id.as_ref().map(text);
+            RequestContext::WebSocket(context)
+        } else {
+            let mut context = ApiGatewayV2httpRequestContext::default();
+            context.http.source_ip = self.http.unwrap_or_default().source_ip.as_ref().map(text);
+            RequestContext::ApiGatewayV2(context)
+        }
+    }
 }
 
 impl HttpEvent {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::{Duration, Instant};
 
 use lambda_http::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use lambda_http::request::RequestContext;
@@ -22,11 +23,17 @@ pub struct Context<'a> {
     request: Request,
     /// The connection of this execution environment.
     pub database: &'a Database,
+    deadline: Instant,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(request: Request, database: &'a Database) -> Self {
-        Self { request, database }
+    pub(crate) fn new(request: Request, database: &'a Database, deadline: Instant) -> Self {
+        Self { request, database, deadline }
+    }
+
+    /// How long the request may still take.
+    pub(crate) fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// The token in `Authorization: Bearer …`, behind one or more spaces (RFC 6750, section 2.1).
@@ -71,6 +78,10 @@ impl<'a> Context<'a> {
     /// The request in the query parameters. A body is ignored.
     pub fn parameters<T: FromFields>(&self) -> Result<T, ApiError> {
         Fields::of_query(self.query(), self.request.headers()).read()
+    }
+
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
     }
 
     fn query(&self) -> &str {

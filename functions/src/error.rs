@@ -13,6 +13,7 @@ use crate::fields::Fault;
 use crate::function::Interrupted;
 use crate::http::{Response, response};
 use crate::log::Line;
+use crate::web_socket::SUBPROTOCOL;
 
 /// How long a client is asked to wait when the database is away, in seconds.
 const RETRY_AFTER_UNAVAILABLE: u32 = 2;
@@ -29,6 +30,11 @@ pub enum ApiError {
     /// A malformed session token.
     #[error("Send the header `Authorization: Bearer <token>`, with the token exactly as Login returned it.")]
     MalformedToken,
+    /// A WebSocket without the subprotocol.
+    #[error(
+        "Offer the subprotocol `{SUBPROTOCOL}`: `Sec-WebSocket-Protocol: {SUBPROTOCOL}, <token>`, with the token from Login."
+    )]
+    NoSubprotocol,
     /// The body is not declared to be JSON.
     #[error("Send the body as JSON, with the header `Content-Type: application/json`.")]
     UnsupportedMediaType,
@@ -121,6 +127,9 @@ impl ApiError {
             Self::MalformedToken => told(S::UNAUTHORIZED, "INVALID_TOKEN")
                 .field("Authorization", "carries a malformed token: it must be 43 characters of base64url")
                 .header(WWW_AUTHENTICATE, INVALID_TOKEN),
+            Self::NoSubprotocol => told(S::UNAUTHORIZED, "INVALID_TOKEN")
+                .field("Sec-WebSocket-Protocol", "must offer the subprotocol, and the token behind a comma")
+                .header(WWW_AUTHENTICATE, CHALLENGE),
             Self::Refused(Error::InvalidToken) => told(S::UNAUTHORIZED, "INVALID_TOKEN")
                 .field("Authorization", "carries a token of no live session")
                 .header(WWW_AUTHENTICATE, INVALID_TOKEN),

@@ -1,7 +1,7 @@
 //! Serves the operations of the HTTP API.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lambda_http::Body;
 use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -34,7 +34,8 @@ where
     };
     let answer = async |event| {
         let (id, request) = api_gateway::read(event);
-        let work = async { handle(&Context::new(request?, &database)).await };
+        let deadline = Instant::now() + REQUEST_DEADLINE;
+        let work = async { handle(&Context::new(request?, &database, deadline)).await };
         let result = function.attempt(&id, REQUEST_DEADLINE, work).await;
         Ok(api_gateway::answer(result.unwrap_or_else(|error| error.to_response(&id))))
     };

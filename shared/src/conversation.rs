@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
+use crate::connection::Push;
 use crate::database::{Database, is_empty};
 use crate::message::{Message, MessageId, PAGE_BYTES};
 use crate::number::MAX_SAFE_INTEGER;
@@ -40,7 +41,7 @@ pub struct Conversation {
 
 impl Conversation {
     /// Reads the ten columns from `column` on.
-    fn from_row(row: &MySqlRow, column: usize) -> Result<Self, sqlx::Error> {
+    pub(crate) fn from_row(row: &MySqlRow, column: usize) -> Result<Self, sqlx::Error> {
         Ok(Self {
             peer: row.try_get(column)?,
             unread: row.try_get(column + 1)?,
@@ -123,6 +124,14 @@ pub struct ReadMarker {
     pub unread: i64,
 }
 
+/// The outcome of marking.
+pub struct Marked {
+    /// Where the marker is.
+    pub marker: ReadMarker,
+    /// Who is to be told; nobody if it has not moved.
+    pub pushes: Vec<Push>,
+}
+
 /// A page of the conversations of the session's user: the first `limit`, or those after `before`.
 ///
 /// Fails with [`Error::InvalidToken`].
@@ -199,9 +208,9 @@ pub async fn mark_read(
     sender: &Username,
     receiver: &Username,
     id: MessageId,
-) -> Result<ReadMarker, Error> {
-    let row = database
-        .call(&["ok"], || {
+) -> Result<Marked, Error> {
+    let (row, pushes) = database
+        .call_for_more(&["ok"], "push", || {
             sqlx::query(MARK_READ)
                 .bind(token.hash())
                 .bind(sender.as_str())
@@ -209,5 +218,8 @@ pub async fn mark_read(
                 .bind(id.get())
         })
         .await?;
-    Ok(ReadMarker { read_id: row.try_get(1)?, unread: row.try_get(2)? })
+    Ok(Marked {
+        marker: ReadMarker { read_id: row.try_get(1)?, unread: row.try_get(2)? },
+        pushes: pushes.iter().map(Push::from_row).collect::<Result<_, _>>()?,
+    })
 }

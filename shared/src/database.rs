@@ -66,8 +66,28 @@ impl Database {
         outcomes: &[&str],
         query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
     ) -> Result<MySqlRow, Error> {
-        let [row]: [MySqlRow; 1] = self.rows(query).await?.try_into().map_err(|_| DatabaseError::Answer)?;
-        if outcomes.contains(&row.try_get(0)?) { Ok(row) } else { Err(Error::refusal(&row)) }
+        let (row, more) = self.call_for_more(outcomes, "", query).await?;
+        if more.is_empty() { Ok(row) } else { Err(DatabaseError::Answer.into()) }
+    }
+
+    /// The same for a procedure that answers more rows behind the first, each with `word` in its first column.
+    pub(crate) async fn call_for_more<'q>(
+        &self,
+        outcomes: &[&str],
+        word: &str,
+        query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
+    ) -> Result<(MySqlRow, Vec<MySqlRow>), Error> {
+        let mut rows = self.rows(query).await?.into_iter();
+        let row = rows.next().ok_or(DatabaseError::Answer)?;
+        if !outcomes.contains(&row.try_get(0)?) {
+            return Err(Error::refusal(&row));
+        }
+        for row in rows.as_slice() {
+            if row.try_get::<&str, _>(0)? != word {
+                return Err(DatabaseError::Answer.into());
+            }
+        }
+        Ok((row, rows.collect()))
     }
 
     /// The same for a procedure that answers the rows of a page as `ok`, or `empty` if there are none.

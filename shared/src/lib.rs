@@ -3,6 +3,7 @@
 //! Values are parsed once, at the border, into types that can't be wrong; every operation on chat data is
 //! one function here and one stored procedure of the same name in `sql/`.
 
+pub mod connection;
 pub mod conversation;
 mod data_source;
 pub mod database;
@@ -19,7 +20,7 @@ pub mod user;
 
 pub use error::{Error, Invalid};
 pub use number::Bounded;
-pub use setting::SettingError;
+pub use setting::{SettingError, setting};
 
 /// Bytes that nobody can guess.
 fn random_bytes<const N: usize>() -> [u8; N] {

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
+use crate::connection::Push;
 use crate::database::{Database, DatabaseError};
 use crate::number::MAX_SAFE_INTEGER;
 use crate::token::Token;
@@ -81,6 +82,8 @@ pub struct Sent {
     pub message: Message,
     /// Whether it had been stored before, by a send with the same key.
     pub replayed: bool,
+    /// Who is to be told; nobody of a message that had been stored before.
+    pub pushes: Vec<Push>,
 }
 
 /// Stores a message, once and for ever: sent again with the same `key`, the stored one is the answer.
@@ -95,8 +98,8 @@ pub async fn send_message(
     text: Text,
     key: &IdempotencyKey,
 ) -> Result<Sent, Error> {
-    let row = database
-        .call(&["ok", "replayed"], || {
+    let (row, pushes) = database
+        .call_for_more(&["ok", "replayed"], "push", || {
             sqlx::query(SEND_MESSAGE)
                 .bind(token.hash())
                 .bind(sender.as_str())
@@ -113,7 +116,8 @@ pub async fn send_message(
         text: text.0,
         time_stamp: row.try_get(4)?,
     };
-    Ok(Sent { message, replayed: row.try_get::<&str, _>(0)? == "replayed" })
+    let replayed = row.try_get::<&str, _>(0)? == "replayed";
+    Ok(Sent { message, replayed, pushes: pushes.iter().map(Push::from_row).collect::<Result<_, _>>()? })
 }
 
 /// How many messages a page has.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use sqlx::Row;
 
 use crate::Error;
+use crate::connection;
 use crate::database::Database;
 use crate::password::PasswordHash;
 use crate::token::Token;
@@ -83,7 +84,8 @@ pub async fn login(
     Ok(Session { username: row.try_get(1)?, expires_at: row.try_get(2)?, token })
 }
 
-/// Ends the session that `token` opens, or with `everywhere` all of its user's, and returns the user.
+/// Ends the session that `token` opens, or with `everywhere` all of its user's. Returns the user, and the connections that
+/// are to be closed.
 ///
 /// Fails with [`Error::InvalidToken`] and, if `username` is not the session's user, with
 /// [`Error::Forbidden`]. Repeated after a lost reply it answers [`Error::InvalidToken`], which is then true.
@@ -92,11 +94,11 @@ pub async fn logout(
     token: &Token,
     username: &Username,
     everywhere: bool,
-) -> Result<User, Error> {
-    let row = database
-        .call(&["ok"], || sqlx::query(LOGOUT).bind(token.hash()).bind(username.as_str()).bind(everywhere))
-        .await?;
-    Ok(User { username: row.try_get(1)?, logged_in: row.try_get(2)? })
+) -> Result<(User, Vec<String>), Error> {
+    let query = || sqlx::query(LOGOUT).bind(token.hash()).bind(username.as_str()).bind(everywhere);
+    let (row, closed) = database.call_for_more(&["ok"], "close", query).await?;
+    let user = User { username: row.try_get(1)?, logged_in: row.try_get(2)? };
+    Ok((user, connection::closed(&closed)?))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::env;
 
 /// The value of an environment variable.
-pub(crate) fn setting(name: &'static str) -> Result<String, SettingError> {
+pub fn setting(name: &'static str) -> Result<String, SettingError> {
     env::var(name).map_err(|_| SettingError { name, problem: "is not set" })
 }
 

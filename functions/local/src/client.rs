@@ -13,6 +13,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A connection.
 pub struct Client(BufReader<TcpStream>);
 
+/// A connection from one of this machine's addresses, which waits [`PATIENCE`] for what it reads.
+pub(crate) fn connect(server: SocketAddr, source: IpAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    socket.connect(&server.into())?;
+    let stream = TcpStream::from(socket);
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
 /// An answer.
 #[derive(Debug)]
 pub struct Answer {
@@ -27,13 +38,7 @@ pub struct Answer {
 impl Client {
     /// A connection from one of this machine's addresses.
     pub fn connect(server: SocketAddr, source: IpAddr) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(server), Type::STREAM, None)?;
-        socket.bind(&SocketAddr::new(source, 0).into())?;
-        socket.connect(&server.into())?;
-        let stream = TcpStream::from(socket);
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self(BufReader::new(stream)))
+        connect(server, source).map(|stream| Self(BufReader::new(stream)))
     }
 
     /// Sends bytes.

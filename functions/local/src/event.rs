@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use http_body_util::Full;
 use hyper::header::{
     CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HeaderName, HeaderValue, SET_COOKIE, TRANSFER_ENCODING,
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::{Answer, json};
 
-const HOST: &str = "localhost";
+pub(crate) const HOST: &str = "localhost";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -102,7 +102,7 @@ pub(crate) fn event(parts: &Parts, body: &[u8], route: &str, id: &str, source: I
             route_key: route,
             stage: "$default",
             time: time(now),
-            time_epoch: now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis(),
+            time_epoch: epoch(now),
         },
         headers,
         query_string_parameters,
@@ -133,7 +133,7 @@ fn add<'a>(values: &mut Values<'a>, name: Cow<'a, str>, value: Cow<'a, str>) {
 }
 
 /// A header's value in UTF-8, or else in Latin-1.
-fn text(value: &HeaderValue) -> Cow<'_, str> {
+pub(crate) fn text(value: &HeaderValue) -> Cow<'_, str> {
     match str::from_utf8(value.as_bytes()) {
         Ok(text) => text.into(),
         Err(_) => value.as_bytes().iter().copied().map(char::from).collect(),
@@ -148,11 +148,26 @@ fn cookies(header: &HeaderValue) -> Vec<Cow<'_, str>> {
 }
 
 /// As in `23/Nov/2026:10:41:20 +0000`.
-fn time(time: SystemTime) -> String {
+pub(crate) fn time(time: SystemTime) -> String {
     // "Mon, 23 Nov 2026 10:41:20 GMT"
     let date = httpdate::fmt_http_date(time);
     let parts: Vec<_> = date.split(' ').collect();
     format!("{}/{}/{}:{} +0000", parts[1], parts[2], parts[3], parts[4])
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn epoch(time: SystemTime) -> u128 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
+}
+
+/// An id of a request or a connection; they look like `L0SM9cOFvHcCIhw=`.
+pub(crate) fn new_id() -> String {
+    BASE64_URL_SAFE.encode(std::array::from_fn::<_, 11, _>(|_| fastrand::u8(..)))
+}
+
+/// Whether a text is one that [`new_id`] may have made.
+pub(crate) fn is_id(text: &str) -> bool {
+    BASE64_URL_SAFE.decode(text).is_ok_and(|id| id.len() == 11)
 }
 
 /// A function's response.

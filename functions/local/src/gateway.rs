@@ -1,4 +1,4 @@
-//! API Gateway: an HTTP API in front of the functions.
+//! API Gateway: an HTTP API in front of the functions, and beside it the WebSocket API.
 //!
 //! It answers as API Gateway does, with two exceptions: it does not throttle, and a request line or a header that hyper
 //! can't read is a 400 without a body.
@@ -10,8 +10,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use hyper::body::Incoming;
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -23,8 +21,10 @@ use hyper::{HeaderMap, Method, Request, StatusCode};
 use tokio::task::AbortHandle;
 
 use crate::function::Function;
-use crate::http::{self, Answer, empty, json};
+use crate::http::{self, Answer, empty, message};
+use crate::signature::{REGION, credentials};
 use crate::template::{Cors, FunctionTemplate, Template};
+use crate::web_socket::{WebSocketApi, WebSocketSettings};
 use crate::{event, invoke_api};
 
 /// The largest body, in bytes (Amazon API Gateway Developer Guide, "Quotas for configuring and running an HTTP API").
@@ -37,11 +37,14 @@ pub(crate) const MAX_EVENT: usize = 6 * 1024 * 1024;
 /// API Gateway's id of a request, told to client and function.
 const REQUEST_ID: HeaderName = HeaderName::from_static("apigw-requestid");
 
-/// A running HTTP API, with its functions. It ends when it is dropped.
+/// A running HTTP API and a running WebSocket API, with their functions. They end when it is dropped.
 pub struct Gateway {
     api: Arc<Api>,
     address: SocketAddr,
     server: AbortHandle,
+    web_socket_api: Arc<WebSocketApi>,
+    web_socket_address: SocketAddr,
+    web_socket_server: AbortHandle,
 }
 
 /// What a gateway serves.
@@ -52,10 +55,14 @@ pub struct Settings<'a> {
     pub binaries: PathBuf,
     /// How many environments each function may have.
     pub environments: usize,
-    /// The functions' environment variables.
+    /// The functions' environment variables. They also have those with which they can push to connections:
+    /// `CONNECTIONS_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, unless
+    /// these are set here to something else.
     pub variables: &'a [(&'a str, &'a str)],
     /// What the functions write to, if not each to a file of its own, which [`Function::log`] tells.
     pub log: Option<File>,
+    /// How the WebSocket API is served. It refuses every connection if the template has no such API.
+    pub web_socket: WebSocketSettings,
 }
 
 pub(crate) struct Api {
@@ -67,18 +74,30 @@ pub(crate) struct Api {
 }
 
 impl Gateway {
-    /// Serves at `listener`.
+    /// Serves the HTTP API at `listener`.
     #[must_use]
     pub fn start(listener: TcpListener, settings: Settings<'_>) -> Self {
-        let Settings { template, binaries, environments, variables, log } = settings;
-        let Template { functions, cors, timeout } = template;
+        let Settings { template, binaries, environments, variables, log, web_socket } = settings;
+        let Template { functions, connect, cors, timeout } = template;
+        let web_socket_address = web_socket.listener.local_addr().expect("its address");
+        let connections_url = format!("http://{web_socket_address}");
+        let credentials = credentials();
+        let own = [
+            ("CONNECTIONS_URL", connections_url.as_str()),
+            ("AWS_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", credentials.access_key_id()),
+            ("AWS_SECRET_ACCESS_KEY", credentials.secret_access_key()),
+            ("AWS_SESSION_TOKEN", credentials.session_token().expect("a token")),
+        ];
+        // Of two with one name, the last is valid.
+        let variables = [&own, variables].concat();
         let log = || match &log {
             Some(log) => log.try_clone(),
             None => tempfile::tempfile(),
         };
         let start = |template: FunctionTemplate| {
             let binary = binaries.join(&template.binary);
-            (template, Function::new(binary, environments, variables, log().expect("a log")))
+            (template, Function::new(binary, environments, &variables, log().expect("a log")))
         };
         let functions: Vec<_> = functions.into_iter().map(start).collect();
         let routes = functions.iter().enumerate();
@@ -92,13 +111,32 @@ impl Gateway {
             let api = Arc::clone(&api);
             move |client, request| Arc::clone(&api).serve(client, request)
         });
-        Self { api, address, server: server.expect("a server") }
+        let (idle, age) = (web_socket.idle, web_socket.age);
+        let web_socket_api = Arc::new(WebSocketApi::new(Arc::clone(&api), connect, credentials, idle, age));
+        let web_socket_server = http::serve(web_socket.listener, {
+            let api = Arc::clone(&web_socket_api);
+            move |client, request| Arc::clone(&api).serve(client, request)
+        });
+        Self {
+            api,
+            address,
+            server: server.expect("a server"),
+            web_socket_api,
+            web_socket_address,
+            web_socket_server: web_socket_server.expect("a server"),
+        }
     }
 
-    /// Where it listens.
+    /// Where the HTTP API listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the WebSocket API listens, for clients and for those who push to them.
+    #[must_use]
+    pub fn web_socket_address(&self) -> SocketAddr {
+        self.web_socket_address
     }
 
     /// Its functions.
@@ -116,6 +154,8 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.server.abort();
+        self.web_socket_server.abort();
+        self.web_socket_api.close();
         self.functions().for_each(Function::close);
     }
 }
@@ -131,7 +171,7 @@ impl Api {
         if let Some(name) = invoke_api::function_name(&parts) {
             return invoke_api::invoke(&self, name, body).await;
         }
-        let id = BASE64_STANDARD.encode(std::array::from_fn::<_, 11, _>(|_| fastrand::u8(..)));
+        let id = event::new_id();
         let mut answer = self.answer(&parts, body, &id, client.ip()).await;
         answer.headers_mut().insert(REQUEST_ID, HeaderValue::try_from(id).expect("base64"));
         answer
@@ -163,15 +203,6 @@ impl Api {
         self.cors.add(&parts.headers, answer.headers_mut());
         answer
     }
-}
-
-/// An answer of API Gateway's own.
-fn message(status: StatusCode) -> Answer {
-    let text = match status {
-        StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
-        _ => status.canonical_reason().unwrap_or_default(),
-    };
-    json(status, format!(r#"{{"message":"{text}"}}"#))
 }
 
 fn head_size(parts: &Parts) -> usize {

@@ -41,7 +41,8 @@ where
                 let answer = answer(client, request);
                 async { Ok::<_, Infallible>(answer.await) }
             });
-            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            tokio::spawn(connection.with_upgrades());
         }
     };
     Ok(RUNTIME.spawn(accept).abort_handle())
@@ -51,6 +52,15 @@ where
 pub(crate) fn json(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     let answer = Response::builder().status(status).header(CONTENT_TYPE, "application/json");
     answer.body(Full::new(body.into())).expect("a valid header")
+}
+
+/// An answer of API Gateway's own, which says no more than the status.
+pub(crate) fn message(status: StatusCode) -> Answer {
+    let text = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => "Request Entity Too Large",
+        _ => status.canonical_reason().unwrap_or_default(),
+    };
+    json(status, format!(r#"{{"message":"{text}"}}"#))
 }
 
 /// An answer without a body.

@@ -7,13 +7,18 @@
 #![expect(clippy::missing_panics_doc, reason = "what panics here ends the program that uses it")]
 
 mod client;
+mod connect_event;
+mod connections_api;
 mod event;
 mod function;
 mod gateway;
 mod http;
 mod invoke_api;
 mod runtime_api;
+mod signature;
 mod template;
+mod web_socket;
+mod web_socket_client;
 
 use std::future::pending;
 use std::sync::LazyLock;
@@ -25,6 +30,8 @@ pub use client::{Answer, Client};
 pub use function::{Function, Response};
 pub use gateway::{Gateway, Settings};
 pub use template::Template;
+pub use web_socket::WebSocketSettings;
+pub use web_socket_client::{Received, WebSocket};
 
 /// The name of the thread that serves everything.
 pub const THREAD: &str = "gateway";

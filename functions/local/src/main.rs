@@ -1,5 +1,5 @@
 //! `make run`: migrates the database of `DATABASE_URL`, adds two demo users, and serves all routes on
-//! <http://localhost:9000>.
+//! <http://localhost:9000>, and WebSocket on `ws://localhost:9001`.
 //!
 //! `DATABASE_URL` names a user who may create the database and users. The script `server` sets it, unless it is set
 //! already. With `WATCH=1`, functions are built and started anew when their source changes.
@@ -18,19 +18,22 @@ use std::thread;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use local::{Gateway, Settings, Template};
+use local::{Gateway, Settings, Template, WebSocketSettings};
 use serde_json::json;
 use url::Url;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const ADDRESS: &str = "127.0.0.1:9000";
+const WEB_SOCKET_ADDRESS: &str = "127.0.0.1:9001";
 /// How many environments each function may have. They are started when they are needed. Each takes a connection: a
 /// server of one's own may have to allow more than the default of 151.
 const ENVIRONMENTS: usize = 16;
 
 fn main() {
-    let listener = TcpListener::bind(ADDRESS).unwrap_or_else(|error| {
-        fail(&format!("{ADDRESS} is taken ({error}): stop what listens there, and try again."))
+    let [listener, web_socket_listener] = [ADDRESS, WEB_SOCKET_ADDRESS].map(|address| {
+        TcpListener::bind(address).unwrap_or_else(|error| {
+            fail(&format!("{address} is taken ({error}): stop what listens there, and try again."))
+        })
     });
     let url = env::var("DATABASE_URL").unwrap_or_else(|_| fail("DATABASE_URL is not set: use `make run`."));
     let url = Url::parse(&url).unwrap_or_else(|error| fail(&format!("DATABASE_URL is not a URL: {error}.")));
@@ -52,6 +55,7 @@ fn main() {
             environments: ENVIRONMENTS,
             variables: &[("DATABASE_URL", functions_url.as_str())],
             log: Some(File::from(io::stdout().as_fd().try_clone_to_owned().expect("standard output"))),
+            web_socket: WebSocketSettings::new(web_socket_listener),
         },
     );
     print!("{}", ready(tokens.trim_end()));
@@ -71,7 +75,7 @@ fn fail(message: &str) -> ! {
 fn ready(tokens: &str) -> String {
     format!(
         r#"
-Ready on http://localhost:9000. In another terminal, as Alice and Bob:
+Ready on http://localhost:9000 and ws://localhost:9001. In another terminal, as Alice and Bob:
 
 {tokens}
   JSON='Content-Type: application/json'

@@ -6,22 +6,24 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// The HTTP API of a SAM template, and the functions behind it.
+/// The HTTP API and the WebSocket API of a SAM template, and the functions behind them.
 #[derive(Debug, Clone)]
 pub struct Template {
     pub(crate) functions: Vec<FunctionTemplate>,
+    /// The logical id of the function that the WebSocket API's `$connect` route leads to.
+    pub(crate) connect: Option<String>,
     pub(crate) cors: Cors,
     /// How long an invocation may take.
     pub(crate) timeout: Duration,
 }
 
-/// A function that the API has a route to.
+/// A function that one of the APIs has a route to.
 #[derive(Debug, Clone)]
 pub(crate) struct FunctionTemplate {
     /// Its logical id in the template.
     pub(crate) id: String,
     pub(crate) binary: String,
-    /// Method and path, as in `GET /users`.
+    /// Those of the HTTP API: method and path, as in `GET /users`.
     pub(crate) routes: Vec<String>,
 }
 
@@ -50,13 +52,16 @@ impl Template {
         let default = |name: &String| {
             template["Parameters"][name.as_str()]["Default"].as_str().map_or(name.clone(), Into::into)
         };
+        let connect = resources.values().find_map(connect);
         let functions = resources.iter().filter_map(|(id, resource)| {
             let binary = resource["Metadata"]["BuildProperties"]["Binary"].as_str()?.into();
             let routes: Vec<_> = routes(resource).collect();
-            (!routes.is_empty()).then(|| FunctionTemplate { id: id.clone(), binary, routes })
+            let has_route = !routes.is_empty() || connect == Some(id.as_str());
+            has_route.then(|| FunctionTemplate { id: id.clone(), binary, routes })
         });
         Self {
             functions: functions.collect(),
+            connect: connect.map(Into::into),
             cors: Cors {
                 origins: texts(&cors["AllowOrigins"]).iter().map(default).collect(),
                 methods: texts(&cors["AllowMethods"]).join(","),
@@ -77,10 +82,18 @@ impl Template {
         function.routes.first().map(String::as_str)
     }
 
-    /// The binaries of the functions.
+    /// The binaries of the functions behind the HTTP API.
     pub fn binaries(&self) -> impl Iterator<Item = &str> {
-        self.functions.iter().map(|function| function.binary.as_str())
+        let of_the_api = self.functions.iter().filter(|function| !function.routes.is_empty());
+        of_the_api.map(|function| function.binary.as_str())
     }
+}
+
+/// The function behind `$connect`, if the resource is a WebSocket API: of `!GetAtt Connect.Arn`, it is `Connect`.
+fn connect(resource: &Value) -> Option<&str> {
+    let route = &resource["Properties"]["Routes"]["$connect"];
+    let is_web_socket = resource["Type"] == "AWS::Serverless::WebSocketApi";
+    route["FunctionArn"].as_str().filter(|_| is_web_socket)?.strip_suffix(".Arn")
 }
 
 fn routes(function: &Value) -> impl Iterator<Item = String> {

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use local::{Answer, Client, Gateway, Settings, Template};
+use local::{Answer, Client, Gateway, Settings, Template, WebSocketSettings};
 use serde_json::{Value, json};
 
 /// With a second's time for each invocation.
@@ -46,6 +46,7 @@ fn start(environments: usize) -> Gateway {
         environments,
         variables: &[],
         log: None,
+        web_socket: WebSocketSettings::new(TcpListener::bind("127.0.0.1:0").unwrap()),
     };
     Gateway::start(TcpListener::bind("127.0.0.1:0").unwrap(), settings)
 }

@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use functions::{ApiError, Context, Response, json, request};
+use functions::{ApiError, Connections, Context, Response, json, request};
 use lambda_http::http::StatusCode;
 use shared::session::{self, LOGOUT};
 use shared::user::Username;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    functions::run("logout", &[LOGOUT], handle).await
+    let connections = Connections::from_env();
+    functions::run("logout", &[LOGOUT], async |context| handle(context, &connections).await).await
 }
 
 request! {
@@ -22,9 +23,10 @@ request! {
     }
 }
 
-async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
+async fn handle(context: &Context<'_>, connections: &Connections) -> Result<Response, ApiError> {
     let token = context.token()?;
     let Logout { username, everywhere } = context.body()?;
-    let user = session::logout(context.database, &token, &username, everywhere).await?;
+    let (user, closed) = session::logout(context.database, &token, &username, everywhere).await?;
+    connections.close(context, &closed).await;
     Ok(json(StatusCode::OK, &user))
 }

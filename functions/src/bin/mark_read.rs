@@ -2,15 +2,18 @@
 
 use std::process::ExitCode;
 
-use functions::{ApiError, Context, Response, json, request};
+use functions::{ApiError, Connections, Context, Response, json, request};
 use lambda_http::http::StatusCode;
+use shared::connection::DISCONNECT;
 use shared::conversation::{self, MARK_READ};
 use shared::message::MessageId;
 use shared::user::Username;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    functions::run("mark_read", &[MARK_READ], handle).await
+    let connections = Connections::from_env();
+    functions::run("mark_read", &[MARK_READ, DISCONNECT], async |context| handle(context, &connections).await)
+        .await
 }
 
 request! {
@@ -25,9 +28,10 @@ request! {
     }
 }
 
-async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
+async fn handle(context: &Context<'_>, connections: &Connections) -> Result<Response, ApiError> {
     let token = context.token()?;
     let MarkRead { sender, receiver, id } = context.body()?;
-    let marker = conversation::mark_read(context.database, &token, &sender, &receiver, id).await?;
-    Ok(json(StatusCode::OK, &marker))
+    let marked = conversation::mark_read(context.database, &token, &sender, &receiver, id).await?;
+    connections.push(context, &marked.pushes).await;
+    Ok(json(StatusCode::OK, &marked.marker))
 }

@@ -2,14 +2,19 @@
 
 use std::process::ExitCode;
 
-use functions::{ApiError, Context, Response, json, request};
+use functions::{ApiError, Connections, Context, Response, json, request};
 use lambda_http::http::{HeaderValue, StatusCode};
+use shared::connection::DISCONNECT;
 use shared::message::{self, IdempotencyKey, SEND_MESSAGE, Text};
 use shared::user::Username;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    functions::run("send_message", &[SEND_MESSAGE], handle).await
+    let connections = Connections::from_env();
+    functions::run("send_message", &[SEND_MESSAGE, DISCONNECT], async |context| {
+        handle(context, &connections).await
+    })
+    .await
 }
 
 request! {
@@ -26,13 +31,14 @@ request! {
     }
 }
 
-async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
+async fn handle(context: &Context<'_>, connections: &Connections) -> Result<Response, ApiError> {
     let token = context.token()?;
     let SendMessage { sender, receiver, message, key } = context.body()?;
     // A send without a key is repeated only inside its request, which the client need not know.
     let tell_replay = key.is_some();
     let key = key.unwrap_or_else(IdempotencyKey::random);
     let sent = message::send_message(context.database, &token, &sender, &receiver, message, &key).await?;
+    connections.push(context, &sent.pushes).await;
     let mut response = json(StatusCode::CREATED, &sent.message);
     if sent.replayed && tell_replay {
         response.headers_mut().insert("Idempotent-Replayed", HeaderValue::from_static("true"));

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use support::contract::OPERATIONS;
 
+mod connect;
 mod connection;
 mod create_user;
 mod custom_resource;
@@ -27,6 +28,7 @@ mod logs;
 mod mark_read;
 mod migrate;
 mod privileges;
+mod push;
 mod races;
 mod round_trips;
 mod sabotage;

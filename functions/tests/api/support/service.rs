@@ -1,7 +1,7 @@
 //! The service as a client sees it: API Gateway in front of the functions.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, OnceLock};
 use std::thread;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use local::{Client, Function, Gateway, Settings, Template};
+use local::{Client, Function, Gateway, Settings, Template, WebSocket, WebSocketSettings};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
@@ -66,8 +66,9 @@ impl Service {
                 template: TEMPLATE.clone(),
                 binaries: binary("migrate").parent().unwrap().into(),
                 environments: self.environments,
-                variables: &[("DATABASE_URL", &self.database_url)],
+                variables: &[("DATABASE_URL", self.database_url.as_str())],
                 log: None,
+                web_socket: WebSocketSettings::new(TcpListener::bind("127.0.0.1:0").unwrap()),
             };
             Running(Gateway::start(TcpListener::bind("127.0.0.1:0").unwrap(), settings))
         });
@@ -106,6 +107,11 @@ impl Service {
     /// What all functions have written.
     pub fn logs(&self) -> String {
         self.gateway().functions().map(Function::log).collect()
+    }
+
+    /// Opens a WebSocket with these headers; or returns the status with which it was refused.
+    pub fn connect(&self, headers: &[(&str, &str)]) -> Result<WebSocket, u16> {
+        WebSocket::connect(self.gateway().web_socket_address(), Ipv4Addr::LOCALHOST.into(), headers)
     }
 
     /// A request of an operation.
@@ -157,6 +163,12 @@ impl<'a> Session<'a> {
     /// A request of an operation, in this session.
     pub fn call(&self, operation: &'static str) -> Call<'a> {
         self.service.call(operation).token(&self.token)
+    }
+
+    /// An open WebSocket.
+    pub fn connect(&self) -> WebSocket {
+        let offer = format!("chat.v1, {}", self.token);
+        self.service.connect(&[("Sec-WebSocket-Protocol", &offer)]).unwrap()
     }
 
     /// A message of this user.

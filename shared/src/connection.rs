@@ -1,0 +1,52 @@
+//! Open WebSocket connections, and what they are to be told.
+
+use sqlx::Row;
+use sqlx::mysql::MySqlRow;
+
+use crate::Error;
+use crate::conversation::Conversation;
+use crate::database::Database;
+use crate::token::Token;
+
+/// The statement of [`connect`].
+pub const CONNECT: &str = "CALL connect(?, ?)";
+/// The statement of [`disconnect`].
+pub const DISCONNECT: &str = "CALL disconnect(?)";
+
+/// A conversation that a connection is to be told of, in a state that has just been committed.
+pub struct Push {
+    /// API Gateway's id of the connection.
+    pub connection: String,
+    /// The conversation as the connection's user sees it.
+    pub conversation: Conversation,
+}
+
+impl Push {
+    pub(crate) fn from_row(row: &MySqlRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { connection: connection(row)?, conversation: Conversation::from_row(row, 2)? })
+    }
+}
+
+/// Notes a connection of the session's user. Returns those that it displaces, which are to be closed.
+///
+/// Fails with [`Error::InvalidToken`]. Safe to repeat.
+pub async fn connect(database: &Database, token: &Token, connection: &str) -> Result<Vec<String>, Error> {
+    let query = || sqlx::query(CONNECT).bind(token.hash()).bind(connection.as_bytes());
+    let (_, displaced) = database.call_for_more(&["ok"], "close", query).await?;
+    closed(&displaced)
+}
+
+/// Forgets a connection that has gone; not if it is younger than 30 s, as it may not be open yet.
+pub async fn disconnect(database: &Database, connection: &str) -> Result<(), Error> {
+    database.call(&["ok"], || sqlx::query(DISCONNECT).bind(connection.as_bytes())).await?;
+    Ok(())
+}
+
+/// The connections of rows that say which are to be closed.
+pub(crate) fn closed(rows: &[MySqlRow]) -> Result<Vec<String>, Error> {
+    Ok(rows.iter().map(connection).collect::<Result<_, _>>()?)
+}
+
+fn connection(row: &MySqlRow) -> Result<String, sqlx::Error> {
+    String::from_utf8(row.try_get(1)?).map_err(|error| sqlx::Error::Decode(error.into()))
+}
