@@ -1,5 +1,5 @@
-//! API Gateway's management API, by which functions push to connections (API reference, "`@connections`", and Amazon
-//! API Gateway Developer Guide, "Use `@connections` commands in your backend service").
+//! API Gateway's management API, by which functions push to connections (Amazon API Gateway Developer Guide, "Use
+//! `@connections` commands in your backend service"). It never answers 429, since it does not throttle.
 
 use std::borrow::Cow;
 
@@ -27,7 +27,7 @@ pub(crate) async fn answer(api: &WebSocketApi, parts: &Parts, body: Incoming, id
         let detail = "Message too long";
         return refusal(StatusCode::PAYLOAD_TOO_LARGE, "PayloadTooLargeException", detail);
     };
-    if let Err(detail) = signature::check(api.credentials(), parts, &body) {
+    if let Err(detail) = signature::check(&api.credentials, parts, &body) {
         return refusal(StatusCode::FORBIDDEN, "ForbiddenException", detail);
     }
     if !is_id(id) {

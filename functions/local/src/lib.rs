@@ -31,7 +31,7 @@ pub use function::{Function, Response};
 pub use gateway::{Gateway, Settings};
 pub use template::Template;
 pub use web_socket::WebSocketSettings;
-pub use web_socket_client::{Received, WebSocket};
+pub use web_socket_client::WebSocket;
 
 /// The name of the thread that serves everything.
 pub const THREAD: &str = "gateway";

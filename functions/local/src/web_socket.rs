@@ -1,10 +1,10 @@
-//! API Gateway: a WebSocket API. The function behind `$connect` decides who may connect; functions push through the
+//! API Gateway: a WebSocket API. The function behind `$connect` decides who may connect, and functions push through the
 //! [`connections_api`]. What clients send leads to no function and gets no answer.
 //!
-//! Documented is that a status of 2xx opens the connection, that the function chooses the subprotocol (Amazon API
-//! Gateway Developer Guide, "Manage connected users and client apps"), and the limits (same guide, "Quotas for
-//! configuring and running a WebSocket API"). Seen by others are the rest of the statuses and the close codes 1000
-//! and 1001; that what is no WebSocket request is a 403 is a guess.
+//! The Amazon API Gateway Developer Guide says that a status of 2xx opens a connection, that the function chooses the
+//! subprotocol, and what the limits are. Users of API Gateway have reported the rest: the function's status as the
+//! answer if it refuses, 502 if it fails, and the close codes. Two answers are assumptions: a refusal has no body, and
+//! a request that does not ask for a WebSocket is a 403.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
@@ -42,8 +42,9 @@ use crate::http::{self, Answer, empty, message};
 const MAX_FRAME: usize = 32 * 1024;
 /// The largest message of a client or a function, in bytes.
 pub(crate) const MAX_MESSAGE: usize = 128 * 1024;
-/// How many messages wait for a client that does not read, beside those in the buffers of the network.
-const QUEUE: usize = 256;
+/// How many messages wait for a client, beside those in the buffers of the network: more than functions send at one
+/// moment.
+const QUEUE: usize = 128;
 /// How long a client may take to end a connection that has been closed.
 const CLOSING: Duration = Duration::from_secs(1);
 
@@ -70,13 +71,13 @@ pub(crate) struct WebSocketApi {
     /// The logical id of the function behind `$connect`.
     connect: Option<String>,
     /// Of those who may push.
-    credentials: Credentials,
+    pub(crate) credentials: Credentials,
     idle: Duration,
     age: Duration,
     connections: Mutex<HashMap<String, Connection>>,
 }
 
-/// An open connection. It is closed once this is dropped and the messages that wait have been sent.
+/// An open connection. Dropped, it is closed as soon as the messages that wait have been sent.
 struct Connection {
     outbox: mpsc::Sender<Message>,
     exchange: AbortHandle,
@@ -98,10 +99,6 @@ impl WebSocketApi {
         Self { api, connect, credentials, idle, age, connections: Mutex::default() }
     }
 
-    pub(crate) fn credentials(&self) -> &Credentials {
-        &self.credentials
-    }
-
     fn connections(&self) -> MutexGuard<'_, HashMap<String, Connection>> {
         self.connections.lock().expect("no panic")
     }
@@ -111,7 +108,7 @@ impl WebSocketApi {
         self.connections().clear();
     }
 
-    /// Sends a message to a client; nothing if it is not connected. A client that does not read is disconnected.
+    /// Sends a message to a client, if it is connected. A client that does not read is disconnected.
     pub(crate) fn push(&self, id: &str, text: &[u8]) -> Option<()> {
         let mut connections = self.connections();
         let connection = connections.get(id)?;
@@ -133,10 +130,9 @@ impl WebSocketApi {
     pub(crate) fn status(&self, id: &str) -> Option<Value> {
         let connections = self.connections();
         let Connection { identity, connected, last_active, .. } = connections.get(id)?;
-        let time = |time| OffsetDateTime::from(time).format(&Rfc3339).expect("a year of four digits");
-        Some(
-            json!({"connectedAt": time(*connected), "identity": identity, "lastActiveAt": time(*last_active)}),
-        )
+        let time =
+            |time: &SystemTime| OffsetDateTime::from(*time).format(&Rfc3339).expect("a year of four digits");
+        Some(json!({"connectedAt": time(connected), "identity": identity, "lastActiveAt": time(last_active)}))
     }
 
     pub(crate) async fn serve(self: Arc<Self>, client: SocketAddr, mut request: Request<Incoming>) -> Answer {
@@ -163,13 +159,13 @@ impl WebSocketApi {
         if let Some(protocol) = answer.headers().get(SEC_WEBSOCKET_PROTOCOL) {
             switching.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, protocol.clone());
         }
-        tokio::spawn(self.keep(upgrade, id, identity));
+        tokio::spawn(self.open(upgrade, id, identity));
         switching
     }
 
-    /// Keeps a connection from the moment that the client has been told of it. No sooner: a function that pushes before
-    /// it has answered hears that the connection is gone.
-    async fn keep(self: Arc<Self>, upgrade: OnUpgrade, id: String, identity: Identity) {
+    /// Begins a connection once the client has been told of it. No sooner: a function that pushes before it has answered
+    /// hears that the connection is gone.
+    async fn open(self: Arc<Self>, upgrade: OnUpgrade, id: String, identity: Identity) {
         // Else the client has gone already.
         let Ok(upgraded) = upgrade.await else { return };
         let config =
@@ -186,9 +182,7 @@ impl WebSocketApi {
             connected: now,
             last_active: now,
         };
-        self.connections().insert(id.clone(), connection);
-        exchange.await.ok();
-        self.connections().remove(&id);
+        self.connections().insert(id, connection);
     }
 
     /// Exchanges messages with a client until one of the two sides closes.
@@ -204,7 +198,8 @@ impl WebSocketApi {
         }
     }
 
-    /// The same, but returns the code to close with, or none if the client has closed or gone.
+    /// Passes messages on until the connection is to end; returns the code to close it with, or none if the client has
+    /// closed it or has gone.
     async fn relay(
         &self,
         id: &str,
@@ -239,8 +234,8 @@ impl WebSocketApi {
     }
 }
 
-/// Closes a connection, and waits until the client has, too: if something that it has sent were left unread, it would
-/// see the connection break, and not the code.
+/// Closes a connection as RFC 6455 has it in section 7.1.1: what the client still sends is read to its end, so that it
+/// does not see the connection break before it sees the code.
 async fn close(socket: &mut Socket, code: CloseCode) -> io::Result<u64> {
     let frame = CloseFrame { code, reason: "".into() };
     socket.send(Message::Close(Some(frame))).await.ok();

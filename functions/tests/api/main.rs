@@ -29,6 +29,7 @@ mod mark_read;
 mod migrate;
 mod privileges;
 mod push;
+mod push_faults;
 mod races;
 mod round_trips;
 mod sabotage;

@@ -31,9 +31,14 @@ pub fn runs_for_ever(operation: &'static str, request: Request) {
     let service = Service::start();
     let token = service.session("alice").token;
     service.database.fill("alice", "bob", 200);
-    let serve = |from, to| {
+    drive(&service, operation, |n| request(&service, &token, n).send().status);
+}
+
+/// The same with any kind of request, whose status `request` returns.
+pub fn drive(service: &Service, operation: &'static str, mut request: impl FnMut(usize) -> u16) {
+    let mut serve = |from, to| {
         for n in from..to {
-            let status = request(&service, &token, n).send().status;
+            let status = request(n);
             assert!(status < 500 && status != 429, "{operation}: {status}");
         }
         held(service.function(operation).processes()[0])

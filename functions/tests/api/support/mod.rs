@@ -7,16 +7,20 @@ pub mod bad_input;
 mod binary;
 pub mod contract;
 pub mod database;
+pub mod follower;
 pub mod inbox;
 pub mod memory;
 pub mod proxy;
+pub mod push_proxy;
 pub mod sabotage;
 pub mod server;
 pub mod service;
 
 pub use binary::binary;
 pub use database::{Database, applied, migrations};
+pub use follower::Follower;
 pub use proxy::{Mode, Proxy};
+pub use push_proxy::{Fate, PushProxy};
 pub use server::OwnServer;
 pub use service::{Answer, Call, Service, Session};
 

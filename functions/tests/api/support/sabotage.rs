@@ -22,18 +22,25 @@ const ANSWERS: [&str; 13] = [
 
 /// Replaces `procedure`, and fails if a request that calls it, made with alice's token, is answered with anything but a 500.
 pub fn is_never_a_success(procedure: &str, request: impl for<'a> Fn(&'a Service, &str) -> Call<'a>) {
-    let service = Service::start();
-    let token = service.session("alice").token;
-    for answer in ANSWERS {
-        service.database.execute(&format!("DROP PROCEDURE {procedure}"));
-        service.database.execute(&doctored(procedure, answer));
-        let problem = request(&service, &token).send();
+    with_each_answer(procedure, |service, token, answer| {
+        let problem = request(service, token).send();
         assert_eq!(
             (problem.status, problem.code()),
             (500, "INTERNAL"),
             "{procedure}: {answer}: {}",
             problem.body
         );
+    });
+}
+
+/// Replaces `procedure`, and checks what comes of each answer, with alice's token.
+pub fn with_each_answer(procedure: &str, check: impl Fn(&Service, &str, &str)) {
+    let service = Service::start();
+    let token = service.session("alice").token;
+    for answer in ANSWERS {
+        service.database.execute(&format!("DROP PROCEDURE {procedure}"));
+        service.database.execute(&doctored(procedure, answer));
+        check(&service, &token, answer);
     }
 }
 

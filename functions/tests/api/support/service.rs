@@ -23,6 +23,7 @@ pub static TEMPLATE: LazyLock<Template> =
 pub struct Service {
     pub database: Database,
     database_url: String,
+    connections_url: Option<String>,
     environments: usize,
     gateway: OnceLock<Running>,
     /// Connections that are open, each from its source.
@@ -42,6 +43,7 @@ impl Service {
         Self {
             database,
             database_url,
+            connections_url: None,
             environments: 1,
             gateway: OnceLock::new(),
             clients: Mutex::default(),
@@ -59,14 +61,21 @@ impl Service {
         Self { database_url: url.into(), ..self }
     }
 
+    /// With functions that push to `url`.
+    pub fn pushing_to(self, url: impl Into<String>) -> Self {
+        Self { connections_url: Some(url.into()), ..self }
+    }
+
     /// The gateway, which is started when it is first needed.
     pub fn gateway(&self) -> &Gateway {
         let running = self.gateway.get_or_init(|| {
+            let mut variables = vec![("DATABASE_URL", self.database_url.as_str())];
+            variables.extend(self.connections_url.as_deref().map(|url| ("CONNECTIONS_URL", url)));
             let settings = Settings {
                 template: TEMPLATE.clone(),
                 binaries: binary("migrate").parent().unwrap().into(),
                 environments: self.environments,
-                variables: &[("DATABASE_URL", self.database_url.as_str())],
+                variables: &variables,
                 log: None,
                 web_socket: WebSocketSettings::new(TcpListener::bind("127.0.0.1:0").unwrap()),
             };
@@ -111,7 +120,8 @@ impl Service {
 
     /// Opens a WebSocket with these headers; or returns the status with which it was refused.
     pub fn connect(&self, headers: &[(&str, &str)]) -> Result<WebSocket, u16> {
-        WebSocket::connect(self.gateway().web_socket_address(), Ipv4Addr::LOCALHOST.into(), headers)
+        let (server, source) = (self.gateway().web_socket_address(), Ipv4Addr::LOCALHOST.into());
+        WebSocket::connect(server, source, "/", headers).map_err(|answer| answer.status)
     }
 
     /// A request of an operation.
@@ -168,7 +178,8 @@ impl<'a> Session<'a> {
     /// An open WebSocket.
     pub fn connect(&self) -> WebSocket {
         let offer = format!("chat.v1, {}", self.token);
-        self.service.connect(&[("Sec-WebSocket-Protocol", &offer)]).unwrap()
+        let socket = self.service.connect(&[("Sec-WebSocket-Protocol", &offer)]);
+        socket.unwrap_or_else(|status| panic!("{status}"))
     }
 
     /// A message of this user.

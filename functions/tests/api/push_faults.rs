@@ -1,0 +1,151 @@
+//! Promise 10: push is a hint that can be checked. Whatever becomes of pushes and connections, no client is wrong for
+//! longer than until it next asks for changes, and no request fails for it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+
+use crate::support::follower::stored;
+use crate::support::inbox::truth;
+use crate::support::{Fate, Follower, PushProxy, Service, at_once};
+
+const USERS: [&str; 3] = ["alice", "bob", "carol"];
+const SENDERS: usize = 8;
+const MESSAGES: usize = 40;
+
+/// Any fate, half of the time a good one.
+fn any() -> Fate {
+    match fastrand::u8(..20) {
+        0 | 1 => Fate::Lost,
+        2 | 3 => Fate::Twice,
+        4 | 5 => Fate::Late(Duration::from_millis(fastrand::u64(..200))),
+        6 => Fate::Refused(410),
+        7 => Fate::Refused(429),
+        8 => Fate::Refused(500),
+        9 => Fate::Unanswered,
+        _ => Fate::Arrives,
+    }
+}
+
+#[test]
+fn clients_end_with_the_stored_history_whatever_becomes_of_pushes_and_connections() {
+    let proxy = PushProxy::start(any);
+    let service = Service::start().environments(16).pushing_to(&proxy.url);
+    proxy.lead_to(service.gateway().web_socket_address());
+    let sessions = USERS.map(|name| service.session(name));
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let (sessions, service, done) = (&sessions, &service, &done);
+        // Two devices each.
+        let followers: Vec<_> = (0..2 * USERS.len())
+            .map(|n| {
+                scope.spawn(move || {
+                    let mut random = Rng::with_seed(n as u64);
+                    let mut follower = Follower::new(sessions[n / 2].clone());
+                    while !done.load(Ordering::SeqCst) {
+                        match random.u8(..20) {
+                            0 => follower.reconnect(),
+                            1 => follower.catch_up(),
+                            _ if follower.listen(Duration::from_millis(50)) => {}
+                            _ => follower.reconnect(),
+                        }
+                    }
+                    follower.catch_up();
+                    follower
+                })
+            })
+            .collect();
+        at_once(SENDERS, |n| {
+            let mut random = Rng::with_seed(100 + n as u64);
+            for number in 0..MESSAGES {
+                let (sender, peer) = (random.choice(sessions).unwrap(), random.choice(USERS).unwrap());
+                let id =
+                    sender.message(peer, &format!("{n}-{number}")).expect(201).body["id"].as_i64().unwrap();
+                if random.bool() {
+                    sender.mark(peer, random.i64(1..=id)).expect(200);
+                }
+                if random.u8(..10) == 0 {
+                    // Old enough to be forgotten when a push finds them gone.
+                    service.database.execute("UPDATE connections SET created = created - INTERVAL 1 MINUTE");
+                }
+            }
+        });
+        done.store(true, Ordering::SeqCst);
+        let mut pushed = 0;
+        for (n, follower) in followers.into_iter().enumerate() {
+            let (user, follower) = (USERS[n / 2], follower.join().unwrap());
+            assert_eq!(follower.messages, stored(&service.database, user), "{user}");
+            assert_eq!(follower.state, truth(&service.database, user), "{user}");
+            pushed += follower.pushed;
+        }
+        println!("{} pushes, {pushed} messages learned by push", proxy.pushes());
+        assert!(pushed > 0);
+    });
+}
+
+#[test]
+fn a_hundred_reconnects_miss_nothing() {
+    const RECONNECTS: usize = 100;
+    let service = Service::start().environments(4);
+    let (alice, bob) = (service.session("alice"), service.session("bob"));
+    let mut follower = Follower::new(bob);
+    let done = AtomicBool::new(false);
+    let sent = thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut sent = 0;
+            while !done.load(Ordering::SeqCst) {
+                sent += 1;
+                alice.message("bob", &sent.to_string()).expect(201);
+            }
+            sent
+        });
+        for _ in 0..RECONNECTS {
+            follower.reconnect();
+            follower.listen(Duration::from_millis(5));
+        }
+        done.store(true, Ordering::SeqCst);
+        sender.join().unwrap()
+    });
+    // No more questions: what came after the last reconnect is pushed.
+    let end = Instant::now() + Duration::from_secs(10);
+    while follower.messages["alice"].len() < sent && Instant::now() < end {
+        follower.listen(Duration::from_millis(100));
+    }
+    assert_eq!(follower.messages, stored(&service.database, "bob"));
+    println!("{sent} messages during {RECONNECTS} reconnects, {} learned by push", follower.pushed);
+}
+
+#[test]
+fn no_trouble_with_push_fails_a_send_or_holds_it_up_for_long() {
+    /// Half a second for push, and what a send takes on a busy machine.
+    const AT_MOST: Duration = Duration::from_millis(1_100);
+    for fate in [Fate::Refused(410), Fate::Refused(429), Fate::Refused(500), Fate::Lost, Fate::Unanswered] {
+        let proxy = PushProxy::start(move || fate);
+        let service = Service::start().pushing_to(&proxy.url);
+        proxy.lead_to(service.gateway().web_socket_address());
+        let (alice, bob) = (service.session("alice"), service.session("bob"));
+        let _sockets = [bob.connect(), bob.connect(), bob.connect()];
+        alice.message("alice", "the environment has started").expect(201);
+        let pushes = proxy.pushes();
+        for id in 1..=3 {
+            let started = Instant::now();
+            assert_eq!(alice.message("bob", "Hi!").expect(201).body["id"], id);
+            bob.mark("alice", id).expect(200);
+            assert!(started.elapsed() < 2 * AT_MOST, "{fate:?}: {:?}", started.elapsed());
+        }
+        assert!(proxy.pushes() > pushes, "nothing was pushed");
+    }
+}
+
+#[test]
+fn nothing_to_push_to_is_an_error_in_the_log_and_nowhere_else() {
+    for url in ["http://127.0.0.1:1", "not a URL"] {
+        let service = Service::start().pushing_to(url);
+        let (alice, bob) = (service.session("alice"), service.session("bob"));
+        let _socket = bob.connect();
+        alice.message("bob", "Hi!").expect(201);
+        assert!(service.logs().contains("API Gateway can't be reached"), "{url}: {}", service.logs());
+    }
+}
