@@ -53,7 +53,8 @@ pub fn measure(bench: &Bench, report: &mut Report) {
 pub fn measure_over_http(bench: &Bench, report: &mut Report) {
     for operation in OPERATIONS.iter().filter(|operation| operation.is_hot) {
         eprintln!("{HTTP}: {}", operation.name);
-        let mut runs = [1, 4, 16, 64].map(|count| (count, start(bench, operation, count), Vec::new()));
+        let mut runs =
+            [1, 4, 16, 64].map(|count| (count, start_gateway(bench, operation.function, count), Vec::new()));
         for round in 0..=ROUNDS {
             for (count, gateway, seen) in &mut runs {
                 let figures = requests(bench, operation, gateway, *count);
@@ -69,7 +70,8 @@ pub fn measure_over_http(bench: &Bench, report: &mut Report) {
     }
 }
 
-fn start(bench: &Bench, operation: &Operation, environments: usize) -> Gateway {
+/// A gateway whose function `name` has so many environments.
+pub fn start_gateway(bench: &Bench, name: &str, environments: usize) -> Gateway {
     let settings = Settings {
         template: Template::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../template.yaml").as_ref()),
         binaries: binary(""),
@@ -79,7 +81,7 @@ fn start(bench: &Bench, operation: &Operation, environments: usize) -> Gateway {
         web_socket: WebSocketSettings::new(TcpListener::bind("127.0.0.1:0").expect("a free port")),
     };
     let gateway = Gateway::start(TcpListener::bind("127.0.0.1:0").expect("a free port"), settings);
-    gateway.function(operation.function).expect("a route to it").warm();
+    gateway.function(name).expect("a route to it").warm();
     gateway
 }
 

@@ -12,6 +12,7 @@ mod load;
 mod network;
 mod operations;
 mod pages;
+mod push;
 mod report;
 mod sends;
 mod start;
@@ -51,6 +52,7 @@ fn main() {
     sends::measure_forms(&bench, &mut report);
     sends::measure_one_receiver(&bench, &mut report);
     load::measure_over_http(&bench, &mut report);
+    push::measure(&bench, &mut report);
     start::measure(&bench, &mut report);
     start::measure_passwords(&bench, &mut report);
     report.targets = targets::check(&bench, &report);

@@ -48,8 +48,11 @@ pub fn measure(bench: &Bench, report: &mut Report) {
     report.compare(START, runs / 10, vec![ways], || ());
 
     eprintln!("{SIZE}");
-    let names = OPERATIONS.iter().map(|operation| operation.function);
-    for name in names.chain(["login", "create_user", "migrate"]) {
+    let sources =
+        fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../functions/src/bin")).expect("functions");
+    let mut names: Vec<_> = sources.map(|source| source.expect("a file").path()).collect();
+    names.sort();
+    for name in names.iter().filter_map(|path| path.file_stem()?.to_str()).chain(["hello_world"]) {
         let bytes = fs::metadata(binary(name)).expect("the binary").len();
         report.add(SIZE, name, "bundle", "MB", vec![float(usize::try_from(bytes).expect("64 bits")) / 1e6]);
     }
