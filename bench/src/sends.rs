@@ -7,7 +7,7 @@ use crate::Bench;
 use crate::database::{Database, ServerWithBinaryLog, server};
 use crate::load::{ROUNDS, load};
 use crate::operations::{Request, pair, send};
-use crate::report::{Report, Way};
+use crate::report::{Report, Way, float};
 
 pub const FORMS: &str = "SendMessage by the form of its procedure";
 pub const ONE_RECEIVER: &str = "16 senders, messages a second";
@@ -18,6 +18,10 @@ pub const TODAY: &str = "today";
 pub const LOGS: [&str; 2] = ["binary log off", "binary log on"];
 
 pub const SENDERS: usize = 16;
+
+/// How many bytes the redo log has had, under MariaDB's name or MySQL's.
+const REDO_LOG: &str = "SHOW GLOBAL STATUS
+                         WHERE Variable_name IN ('Innodb_lsn_current', 'Innodb_redo_log_current_lsn')";
 
 /// Measures the function with earlier forms of its procedure and with today's.
 pub fn measure_forms(bench: &Bench, report: &mut Report) {
@@ -41,6 +45,18 @@ pub fn measure_forms(bench: &Bench, report: &mut Report) {
         Way::new("SendMessage", form, || Request::to_send(&pair(0)).send(function))
     });
     report.compare(FORMS, bench.runs, vec![ways.collect()], || ());
+
+    // What the storage has to take, which Aurora bills.
+    let mut connection = databases[0].connect();
+    let mut written = || connection.number(REDO_LOG);
+    for ((form, ..), function) in forms.iter().zip(&functions) {
+        let before = written();
+        for _ in 0..bench.runs {
+            Request::to_send(&pair(0)).send(function);
+        }
+        let bytes = (written() - before) / float(bench.runs);
+        report.add(FORMS, "SendMessage", form, "bytes of redo log", vec![bytes]);
+    }
 }
 
 /// Measures what memberships of one user cost who write them at once, also on a server that has each commit twice on disk.
