@@ -9,7 +9,7 @@ use fastrand::Rng;
 
 use crate::support::follower::stored;
 use crate::support::inbox::truth;
-use crate::support::{Fate, Follower, PushProxy, Service, at_once};
+use crate::support::{Fate, Follower, PushProxy, Service, at_once, wait_until};
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 const SENDERS: usize = 8;
@@ -115,6 +115,63 @@ fn a_hundred_reconnects_miss_nothing() {
     }
     assert_eq!(follower.messages, stored(&service.database, "bob"));
     println!("{sent} messages during {RECONNECTS} reconnects, {} learned by push", follower.pushed);
+}
+
+#[test]
+fn a_message_that_is_committed_after_its_receiver_has_connected_is_pushed() {
+    let service = Service::start().environments(2);
+    let (alice, bob) = (service.session("alice"), service.session("bob"));
+    alice.message("bob", "1").expect(201);
+    bob.changes("");
+    let database = &service.database;
+    thread::scope(|scope| {
+        // The send has stored its message and waits for the lock: all that it looks up before the commit is old.
+        let lock = database.lock("SELECT 1 FROM memberships WHERE username = 'alice' FOR UPDATE");
+        let sender = scope.spawn(|| alice.message("bob", "2").expect(201));
+        wait_until("the send waits", || database.lock_waits() > 0);
+        let mut follower = Follower::new(bob.clone());
+        assert_eq!(follower.messages["alice"].len(), 1);
+        drop(lock);
+        sender.join().unwrap();
+        follower.listen(Duration::from_secs(10));
+        assert_eq!((follower.messages["alice"].len(), follower.pushed), (2, 1));
+    });
+}
+
+#[test]
+fn each_event_is_a_state_that_was() {
+    const WRITERS: usize = 14;
+    let service = Service::start().environments(WRITERS);
+    let sessions = [service.session("alice"), service.session("bob")];
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let followers = sessions.each_ref().map(|session| {
+            let mut follower = Follower::new(session.clone());
+            let done = &done;
+            scope.spawn(move || {
+                while !done.load(Ordering::SeqCst) {
+                    // It checks what it learns.
+                    follower.listen(Duration::from_millis(50));
+                }
+                follower
+            })
+        });
+        at_once(WRITERS, |n| {
+            let (user, peer) = (&sessions[n % 2], &sessions[1 - n % 2].username);
+            let mut newest = 1;
+            for number in 0..MESSAGES {
+                if number % 3 == 2 {
+                    user.mark(peer, newest).expect(200);
+                } else {
+                    newest = user.message(peer, "Hi!").expect(201).body["id"].as_i64().unwrap();
+                }
+            }
+        });
+        done.store(true, Ordering::SeqCst);
+        for follower in followers {
+            assert!(follower.join().unwrap().pushed > 0);
+        }
+    });
 }
 
 #[test]

@@ -11,12 +11,15 @@ use sqlx::Row;
 use super::inbox::State;
 use super::{Database, Session};
 
+/// Sender and text.
+pub type Message = (String, String);
+
 pub struct Follower<'a> {
     session: Session<'a>,
     socket: WebSocket,
     position: i64,
-    /// The texts of the messages 1, 2, 3 … by peer.
-    pub messages: BTreeMap<String, Vec<String>>,
+    /// The messages 1, 2, 3 … by peer.
+    pub messages: BTreeMap<String, Vec<Message>>,
     pub state: State,
     /// How many messages came by push.
     pub pushed: usize,
@@ -71,8 +74,7 @@ impl<'a> Follower<'a> {
         let known = i64::try_from(self.messages.entry(peer.into()).or_default().len()).unwrap();
         let brings = last_id == known + 1 && last_message["message"].is_string();
         if brings {
-            let text = last_message["message"].as_str().unwrap().to_owned();
-            self.messages.get_mut(peer).unwrap().push(text);
+            self.messages.get_mut(peer).unwrap().push(read(last_message));
         } else if last_id > known {
             self.fetch(peer);
         }
@@ -83,6 +85,13 @@ impl<'a> Follower<'a> {
             number(&conversation["read_id"]),
             number(&conversation["peer_read_id"]),
         ];
+        // Whatever else has happened meanwhile, the count is that of these messages and this marker.
+        let [last_id, unread, read_id, _] = seen;
+        let up_to_last = (1..=last_id).zip(&self.messages[peer]);
+        let of_peer = up_to_last.filter(|(id, (sender, _))| *id > read_id && sender == peer);
+        let expected = if peer == self.session.username { 0 } else { of_peer.count() };
+        assert_eq!(usize::try_from(unread).unwrap(), expected, "{conversation}");
+
         let before = *self.state.entry(peer.into()).or_default();
         let steps = [0, 2, 3].map(|n| seen[n] - before[n]);
         let (forward, back) = (steps.iter().any(|step| *step > 0), steps.iter().any(|step| *step < 0));
@@ -100,7 +109,7 @@ impl<'a> Follower<'a> {
             let page = self.session.page(peer, json!({"after": messages.len()})).expect(200).body;
             for message in page["messages"].as_array().unwrap() {
                 assert_eq!(message["id"], messages.len() + 1);
-                messages.push(message["message"].as_str().unwrap().into());
+                messages.push(read(message));
             }
             if page["more"] == false {
                 return;
@@ -109,15 +118,20 @@ impl<'a> Follower<'a> {
     }
 }
 
-/// The texts of a user's messages by peer, as they are stored.
-pub fn stored(database: &Database, user: &str) -> BTreeMap<String, Vec<String>> {
+fn read(message: &Value) -> Message {
+    let text = |name: &str| message[name].as_str().unwrap().to_owned();
+    (text("sender"), text("message"))
+}
+
+/// A user's messages by peer, as they are stored.
+pub fn stored(database: &Database, user: &str) -> BTreeMap<String, Vec<Message>> {
     let rows = database.rows(&format!(
-        "SELECT peer, CAST(message AS CHAR) FROM memberships JOIN messages USING (conversation_id)
+        "SELECT peer, sender, CAST(message AS CHAR) FROM memberships JOIN messages USING (conversation_id)
           WHERE username = '{user}' ORDER BY peer, id"
     ));
     let mut messages = BTreeMap::<_, Vec<_>>::new();
     for row in rows {
-        messages.entry(row.get(0)).or_default().push(row.get(1));
+        messages.entry(row.get(0)).or_default().push((row.get(1), row.get(2)));
     }
     messages
 }
