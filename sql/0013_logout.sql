@@ -1,5 +1,6 @@
 -- Ends the session, or with p_everywhere all of the user's. Answers ('ok', name as created, whether the
--- user still has a live session), then the connections to be closed as end_connections does, or ('invalid_token') or ('forbidden', the field at fault).
+-- user still has a live session), then the connections to be closed as end_connections does; or ('invalid_token'),
+-- ('forbidden', the field at fault).
 CREATE PROCEDURE IF NOT EXISTS logout(
   p_token      BINARY(32),
   p_username   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,

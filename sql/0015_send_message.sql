@@ -11,9 +11,9 @@ SQL SECURITY DEFINER
 MODIFIES SQL DATA
 send_message: BEGIN
   DECLARE v_caller, v_receiver, v_first, v_second VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
-  DECLARE v_conversation, v_id, v_stored_id, v_unread, v_read_id, v_peer_unread, v_peer_read_id BIGINT;
-  DECLARE v_time DATETIME(6);
-  DECLARE v_same, v_blocked, v_peer_blocked, v_connected BOOLEAN;
+  DECLARE v_conversation, v_id, v_stored_id BIGINT;
+  DECLARE v_looked_up, v_time DATETIME(6);
+  DECLARE v_connected, v_same BOOLEAN;
   DECLARE v_duplicate BOOLEAN DEFAULT FALSE;
   -- A lock wait timeout undoes one statement only.
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
@@ -27,7 +27,14 @@ send_message: BEGIN
   -- Not READ COMMITTED: with a statement-based binary log, InnoDB would refuse every write (1665).
   SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
-  SELECT username INTO v_caller FROM live_sessions WHERE token = p_token;
+  SELECT s.username, r.username,
+         c.connected > UTC_TIMESTAMP(6) OR r.connected > UTC_TIMESTAMP(6),
+         UTC_TIMESTAMP(6)
+    INTO v_caller, v_receiver, v_connected, v_looked_up
+    FROM live_sessions AS s
+    JOIN users AS c ON c.username = s.username
+    LEFT JOIN users AS r ON r.username = p_receiver AND r.deleted IS NULL
+   WHERE s.token = p_token;
   IF v_caller IS NULL THEN
     SELECT 'invalid_token';
     LEAVE send_message;
@@ -36,7 +43,6 @@ send_message: BEGIN
     SELECT 'forbidden', 'sender';
     LEAVE send_message;
   END IF;
-  SELECT username INTO v_receiver FROM users WHERE username = p_receiver AND deleted IS NULL;
   IF v_receiver IS NULL THEN
     -- A replay gets its first answer whatever has become of the receiver.
     SELECT id, receiver, time_stamp INTO v_stored_id, v_receiver, v_time
@@ -84,29 +90,16 @@ send_message: BEGIN
     VALUES (v_conversation, v_id, v_caller, v_receiver, p_message, v_time, p_idempotency_key);
   END;
   IF NOT v_duplicate THEN
-    -- In the order of the primary key. A change is only marked: a number that senders took from one counter would make
-    -- all who write to one user wait for each other.
-    UPDATE memberships
-       SET last_time = v_time, unread = unread + (v_receiver = v_first AND v_caller <> v_receiver), position = NULL
-     WHERE username = v_first AND peer = v_second;
-    IF v_first <> v_second THEN
-      UPDATE memberships
-         SET last_time = v_time, unread = unread + (v_receiver = v_second), position = NULL
-       WHERE username = v_second AND peer = v_first;
-    END IF;
-    -- What both see now. A locking read, as a plain one may not see what another has committed since the snapshot.
-    SELECT own.unread, own.read_id, own.blocked, other.unread, other.read_id, other.blocked
-      INTO v_unread, v_read_id, v_blocked, v_peer_unread, v_peer_read_id, v_peer_blocked
-      FROM memberships AS own JOIN memberships AS other ON other.username = v_receiver AND other.peer = v_caller
-     WHERE own.username = v_caller AND own.peer = v_receiver
-       FOR UPDATE;
+    -- In the order of the primary key, which FORCE INDEX makes sure of: a scan would lock the rows of others. A change is
+    -- only marked: a number that senders took from one counter would make all who write to one user wait for each other.
+    UPDATE memberships FORCE INDEX (PRIMARY)
+       SET last_time = v_time, unread = unread + (username = v_receiver AND username <> peer), position = NULL
+     WHERE username = v_first AND peer = v_second OR username = v_second AND peer = v_first;
     COMMIT;
     SELECT 'ok', v_id, v_caller, v_receiver, DATE_FORMAT(v_time, '%Y-%m-%dT%H:%i:%s.%fZ');
-    -- After the commit: who connects from now on finds the message by asking for changes.
-    SELECT COUNT(*) > 0 INTO v_connected FROM connections WHERE username IN (v_caller, v_receiver);
-    IF v_connected THEN
-      CALL push_conversation(v_caller, v_receiver, v_conversation, v_id, v_unread, v_read_id, v_blocked,
-                             v_peer_unread, v_peer_read_id, v_peer_blocked);
+    -- Who has connected since the look-up, if that is not long ago, asks for changes only now (see connect).
+    IF v_connected OR UTC_TIMESTAMP(6) > v_looked_up + INTERVAL 100000 MICROSECOND THEN
+      CALL push_conversation(v_caller, v_receiver);
     END IF;
     LEAVE send_message;
   END IF;

@@ -10,8 +10,7 @@ SQL SECURITY DEFINER
 MODIFIES SQL DATA
 mark_read: BEGIN
   DECLARE v_caller, v_peer VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
-  DECLARE v_conversation, v_last_id, v_read_id, v_unread, v_peer_read_id, v_peer_unread, v_read BIGINT;
-  DECLARE v_blocked, v_peer_blocked, v_connected BOOLEAN;
+  DECLARE v_conversation, v_last_id, v_read_id, v_unread, v_read BIGINT;
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
 
   -- As in send_message.
@@ -42,15 +41,10 @@ mark_read: BEGIN
   START TRANSACTION;
   -- Both rows are locked in the order of the primary key, as senders do.
   IF v_peer < v_caller THEN
-    SELECT unread, read_id, blocked INTO v_peer_unread, v_peer_read_id, v_peer_blocked
-      FROM memberships WHERE username = v_peer AND peer = v_caller FOR UPDATE;
+    SELECT read_id INTO v_read FROM memberships WHERE username = v_peer AND peer = v_caller FOR UPDATE;
   END IF;
-  SELECT unread, read_id, blocked INTO v_unread, v_read_id, v_blocked
+  SELECT read_id, unread INTO v_read_id, v_unread
     FROM memberships WHERE username = v_caller AND peer = v_peer FOR UPDATE;
-  IF v_peer > v_caller THEN
-    SELECT unread, read_id, blocked INTO v_peer_unread, v_peer_read_id, v_peer_blocked
-      FROM memberships WHERE username = v_peer AND peer = v_caller FOR UPDATE;
-  END IF;
   IF p_id <= v_read_id THEN
     ROLLBACK;
     SELECT 'ok', v_read_id, v_unread;
@@ -68,17 +62,7 @@ mark_read: BEGIN
      SET read_id = v_read_id, unread = v_unread, position = NULL
    WHERE username = v_caller AND peer = v_peer;
   UPDATE memberships SET position = NULL WHERE username = v_peer AND peer = v_caller;
-  -- The newest message as of now: while the memberships are locked no other is committed.
-  SELECT last_id INTO v_last_id FROM conversations WHERE conversation_id = v_conversation;
   COMMIT;
-
   SELECT 'ok', v_read_id, v_unread;
-  SELECT COUNT(*) > 0 INTO v_connected FROM connections WHERE username IN (v_caller, v_peer);
-  IF v_connected THEN
-    IF v_peer = v_caller THEN
-      SET v_peer_unread = v_unread, v_peer_read_id = v_read_id, v_peer_blocked = v_blocked;
-    END IF;
-    CALL push_conversation(v_caller, v_peer, v_conversation, v_last_id, v_unread, v_read_id, v_blocked,
-                           v_peer_unread, v_peer_read_id, v_peer_blocked);
-  END IF;
+  CALL push_conversation(v_caller, v_peer);
 END
