@@ -72,6 +72,8 @@ def before_call(_context, case, _arguments):
                 body["password"] = GUEST["password"]
         case "Logout":
             put("username", GUEST["username"], 30)
+        case "EndSession":
+            put("username", "alice", 30)
         case _:
             put("sender", "alice", 30)
             put("receiver", "bob", 30)

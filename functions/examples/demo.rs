@@ -10,12 +10,17 @@ use shared::token::Token;
 use shared::user::{self, CREATE_USER};
 use sqlx::{Connection, MySqlConnection};
 
-/// Name, password and tokens. The events use the tokens; one of Alice's is for `events/logout.json` to end.
+/// Name, password and tokens. The events use the tokens; two of Alice's are for `events/logout.json` and
+/// `events/end_session.json` to end.
 const USERS: [(&str, &str, &[&str]); 2] = [
     (
         "alice",
         "white rabbit 1865",
-        &["demo-token-alice-AAAAAAAAAAAAAAAAAAAAAAAAAA", "demo-token-alice-to-be-ended-by-logout-AAAA"],
+        &[
+            "demo-token-alice-AAAAAAAAAAAAAAAAAAAAAAAAAA",
+            "demo-token-alice-to-be-ended-by-logout-AAAA",
+            "demo-token-alice-to-be-ended-by-id-AAAAAAAA",
+        ],
     ),
     ("bob", "fix it: yes we can", &["demo-token-bob-AAAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
 ];

@@ -145,6 +145,8 @@ impl ApiError {
             }
             Self::Refused(Error::UnknownMessage) => told(S::NOT_FOUND, "UNKNOWN_MESSAGE")
                 .field("id", "is not the id of a message of this conversation"),
+            Self::Refused(Error::UnknownSession) => told(S::NOT_FOUND, "UNKNOWN_SESSION")
+                .field("id", "is not the id of a live session of the caller"),
             Self::Refused(Error::UnknownPosition) => {
                 told(S::GONE, "UNKNOWN_POSITION").field("after", "is beyond the newest position")
             }

@@ -13,6 +13,7 @@ use shared::Bounded;
 use shared::conversation::InboxCursor;
 use shared::message::{IdempotencyKey, Text};
 use shared::password::Password;
+use shared::session::{Device, SessionId};
 use shared::user::Username;
 
 use crate::ApiError;
@@ -45,6 +46,8 @@ impl Value for Password {}
 impl Value for Text {}
 impl Value for IdempotencyKey {}
 impl Value for InboxCursor {}
+impl Value for Device {}
+impl Value for SessionId {}
 
 impl<const MIN: i64, const MAX: i64> Value for Bounded<MIN, MAX> {
     const JSON_TYPE: &'static str = "a number";

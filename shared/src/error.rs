@@ -42,6 +42,9 @@ pub enum Error {
     /// The conversation has no message of this id yet, or there is no such conversation.
     #[error("The conversation has no message of this id; mark up to one that you have read.")]
     UnknownMessage,
+    /// The user has no live session of this id.
+    #[error("You have no live session of this id; it has ended, or is not yours.")]
+    UnknownSession,
     /// The position is beyond the newest one, as after a restore from a backup.
     #[error("This position does not exist; begin again without `after`.")]
     UnknownPosition,
@@ -91,6 +94,7 @@ impl Error {
             "forbidden" => Self::Forbidden { field: row.try_get(1)? },
             "unknown_receiver" => Self::UnknownReceiver,
             "unknown_message" => Self::UnknownMessage,
+            "unknown_session" => Self::UnknownSession,
             "unknown_position" => Self::UnknownPosition,
             "key_reused" => Self::KeyReused,
             "username_taken" => Self::UsernameTaken,

@@ -75,7 +75,7 @@ fn a_mixed_load_meets_no_deadlock() {
 /// Adds what is to be swept away.
 fn expire(service: &Service, client: usize, round: usize) {
     service.database.execute(&format!(
-        "INSERT INTO sessions VALUES (UNHEX(SHA2('{client} {round}', 256)), 'alice', '2026-01-01', '2026-01-31')"
+        "INSERT INTO sessions VALUES (UNHEX(SHA2('{client} {round}', 256)), 'alice', '2026-01-01', '2026-01-31', NULL)"
     ));
     service.database.execute(&format!(
         "INSERT INTO login_attempts VALUES ('old{client}.{round}', 'here', 1, '2026-01-01', NULL, '2026-01-02')"
