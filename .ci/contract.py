@@ -74,6 +74,10 @@ def before_call(_context, case, _arguments):
             put("username", GUEST["username"], 30)
         case "EndSession":
             put("username", "alice", 30)
+        case "SetBlock":
+            put("username", "alice", 30)
+            # Somebody to whom nobody writes.
+            put("peer", GUEST["username"], 0)
         case _:
             put("sender", "alice", 30)
             put("receiver", "bob", 30)

@@ -1,5 +1,5 @@
 -- Stores a message once and for ever. Answers ('ok' or 'replayed', id, sender and receiver as created,
--- time stamp), after 'ok' also who is to be told as push_conversation does; or ('invalid_token'), ('forbidden', the field at fault), ('unknown_receiver'), ('key_reused').
+-- time stamp), after 'ok' also who is to be told as push_conversation does; or ('invalid_token'), ('forbidden', the field at fault), ('unknown_receiver'), ('blocked'), ('key_reused').
 CREATE PROCEDURE IF NOT EXISTS send_message(
   p_token           BINARY(32),
   p_sender          VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
@@ -55,20 +55,7 @@ send_message: BEGIN
   SELECT conversation_id INTO v_conversation
     FROM conversations WHERE first_user = v_first AND second_user = v_second;
   IF v_conversation IS NULL THEN
-    -- A transaction of its own: created in the message's and rolled back with a duplicate, the row would
-    -- hand its index gap to all who wait for it, and they would deadlock. The memberships are created in the same one:
-    -- if they came later, another sender could slip in between and find none to count the message in.
-    START TRANSACTION;
-    INSERT INTO conversations (first_user, second_user, last_id, last_time, longest)
-    VALUES (v_first, v_second, 0, UTC_TIMESTAMP(6), 0)
-    ON DUPLICATE KEY UPDATE last_id = last_id;
-    SELECT conversation_id INTO v_conversation
-      FROM conversations WHERE first_user = v_first AND second_user = v_second;
-    INSERT INTO memberships (username, peer, conversation_id) VALUES (v_first, v_second, v_conversation)
-    ON DUPLICATE KEY UPDATE conversation_id = VALUES(conversation_id);
-    INSERT INTO memberships (username, peer, conversation_id) VALUES (v_second, v_first, v_conversation)
-    ON DUPLICATE KEY UPDATE conversation_id = VALUES(conversation_id);
-    COMMIT;
+    CALL create_conversation(v_first, v_second, v_conversation);
   END IF;
 
   START TRANSACTION;
@@ -100,6 +87,12 @@ send_message: BEGIN
       FROM memberships AS own JOIN memberships AS other ON other.username = v_receiver AND other.peer = v_caller
      WHERE own.username = v_caller AND own.peer = v_receiver
        FOR UPDATE;
+    -- Whoever sets a block waits for the lock on the membership: for this message, or until it is seen here.
+    IF v_blocked OR v_peer_blocked THEN
+      ROLLBACK;
+      SELECT 'blocked';
+      LEAVE send_message;
+    END IF;
     COMMIT;
     SELECT 'ok', v_id, v_caller, v_receiver, DATE_FORMAT(v_time, '%Y-%m-%dT%H:%i:%s.%fZ');
     -- After the commit: who connects from now on finds the message by asking for changes.
@@ -118,7 +111,10 @@ send_message: BEGIN
   IF v_same THEN
     SELECT 'replayed', v_stored_id, v_caller, v_receiver, DATE_FORMAT(v_time, '%Y-%m-%dT%H:%i:%s.%fZ');
   ELSEIF v_stored_id IS NOT NULL THEN
-    SELECT 'key_reused';
+    SELECT own.blocked OR other.blocked INTO v_blocked
+      FROM memberships AS own JOIN memberships AS other ON other.username = v_receiver AND other.peer = v_caller
+     WHERE own.username = v_caller AND own.peer = v_receiver;
+    SELECT IF(v_blocked, 'blocked', 'key_reused');
   ELSE
     -- Nothing has this key, so another message has this id: last_id is behind, as after a partial restore.
     SIGNAL SQLSTATE '23000'

@@ -39,6 +39,12 @@ pub enum Error {
     /// There is no user of the receiver's name.
     #[error("No user has the receiver's name; check its spelling.")]
     UnknownReceiver,
+    /// One of the two has blocked the other.
+    #[error("One of you has blocked the other; the message was not stored.")]
+    Blocked,
+    /// There is no such user.
+    #[error("No user has this name; check its spelling.")]
+    UnknownUser,
     /// The conversation has no message of this id yet, or there is no such conversation.
     #[error("The conversation has no message of this id; mark up to one that you have read.")]
     UnknownMessage,
@@ -93,6 +99,8 @@ impl Error {
             "invalid_credentials" => Self::InvalidCredentials,
             "forbidden" => Self::Forbidden { field: row.try_get(1)? },
             "unknown_receiver" => Self::UnknownReceiver,
+            "blocked" => Self::Blocked,
+            "unknown_user" => Self::UnknownUser,
             "unknown_message" => Self::UnknownMessage,
             "unknown_session" => Self::UnknownSession,
             "unknown_position" => Self::UnknownPosition,

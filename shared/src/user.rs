@@ -40,6 +40,12 @@ impl FromStr for Username {
 }
 
 impl Username {
+    /// Whether both are names of the same user.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+
     /// The name as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {

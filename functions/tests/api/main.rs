@@ -35,6 +35,7 @@ mod races;
 mod round_trips;
 mod sabotage;
 mod send_message;
+mod set_block;
 mod soak;
 mod sync;
 mod tls;
