@@ -37,9 +37,7 @@ login: BEGIN
   VALUES (p_token, v_username, v_now, v_expires, p_device)
   ON DUPLICATE KEY UPDATE expires = v_expires;
   UPDATE users SET logged_in = GREATEST(COALESCE(logged_in, v_expires), v_expires) WHERE username = v_username;
-  INSERT INTO login_attempts (username, source, failures, last_failure, last_success, expires)
-  VALUES (v_username, p_source, 0, NULL, v_now, v_now + INTERVAL 90 DAY)
-  ON DUPLICATE KEY UPDATE failures = 0, last_failure = NULL, last_success = v_now, expires = v_now + INTERVAL 90 DAY;
+  CALL succeed_login(v_username, p_source);
   COMMIT;
 
   CALL sweep();

@@ -11,7 +11,8 @@ use shared::token::Token;
 use sqlx::{Connection, MySqlConnection};
 
 /// Name, password and tokens. The events use the tokens; two of Alice's are for `events/logout.json` and
-/// `events/end_session.json` to end, and Carol is there to be blocked.
+/// `events/end_session.json` to end, and Carol is there to be blocked and to change
+/// her password.
 const USERS: [(&str, &str, &[&str]); 3] = [
     (
         "alice",

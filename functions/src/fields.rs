@@ -147,6 +147,19 @@ impl<'a> Fields<'a> {
         entry.value.read().map(Some).map_err(|(code, detail)| self.fault(code, name, detail))
     }
 
+    /// The field `name`: a password that its user may choose.
+    pub fn new_password(
+        &mut self,
+        name: &'static str,
+        username: &Result<Username, AtFault>,
+    ) -> Result<Password, AtFault> {
+        let password: Password = self.required(name)?;
+        match username.as_ref().map(|username| password.check_strength(username)) {
+            Ok(Err(weakness)) => Err(self.fault("WEAK_PASSWORD", name, weakness.0)),
+            _ => Ok(password),
+        }
+    }
+
     /// The header `name`, if it is there.
     pub fn header<T: Value>(&mut self, name: &'static str) -> Result<Option<T>, AtFault> {
         let value = header(self.headers, name).map(|value| value.parse::<T>()).transpose();

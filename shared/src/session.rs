@@ -9,7 +9,7 @@ use sqlx::mysql::MySqlRow;
 
 use crate::connection;
 use crate::database::Database;
-use crate::password::PasswordHash;
+use crate::password::{Hasher, Password, PasswordHash};
 use crate::token::Token;
 use crate::user::{User, Username};
 use crate::{Error, Invalid};
@@ -18,6 +18,8 @@ use crate::{Error, Invalid};
 pub const BEGIN_LOGIN: &str = "CALL begin_login(?, ?)";
 /// The statement of [`fail_login`].
 pub const FAIL_LOGIN: &str = "CALL fail_login(?, ?)";
+/// The statement of the first half of [`reauthenticate`]; the other is [`FAIL_LOGIN`].
+pub const BEGIN_REAUTHENTICATION: &str = "CALL begin_reauthentication(?, ?, ?)";
 /// The statement of [`login`].
 pub const LOGIN: &str = "CALL login(?, ?, ?, ?, ?)";
 /// The statement of [`logout`].
@@ -29,7 +31,7 @@ pub const END_SESSION: &str = "CALL end_session(?, ?, UNHEX(?))";
 
 /// Where a login comes from, for counting failures: an IPv4 address, or the /64 network of an IPv6 one,
 /// the least that a provider gives to one customer.
-pub struct Source(Vec<u8>);
+pub struct Source(pub(crate) Vec<u8>);
 
 impl From<IpAddr> for Source {
     fn from(address: IpAddr) -> Self {
@@ -144,6 +146,32 @@ pub async fn begin_login(
 pub async fn fail_login(database: &Database, username: &Username, source: &Source) -> Result<(), Error> {
     database.call(&["ok"], || sqlx::query(FAIL_LOGIN).bind(username.as_str()).bind(&source.0)).await?;
     Ok(())
+}
+
+/// First half of an operation that takes a session and the password of its user, who is `username`: checks both, under the
+/// throttle of Login, and returns the hash that `password` matches.
+///
+/// Fails with [`Error::InvalidToken`], [`Error::Forbidden`], [`Error::TooManyAttempts`] and [`Error::InvalidCredentials`].
+pub async fn reauthenticate(
+    database: &Database,
+    hasher: &Hasher,
+    token: &Token,
+    username: &Username,
+    password: &Password,
+    source: &Source,
+) -> Result<PasswordHash, Error> {
+    let row = database
+        .call(&["ok"], || {
+            sqlx::query(BEGIN_REAUTHENTICATION).bind(token.hash()).bind(username.as_str()).bind(&source.0)
+        })
+        .await?;
+    // Without one the user was deleted just now, and the session with it.
+    let hash = row.try_get::<Option<&str>, _>(1)?.ok_or(Error::InvalidToken)?;
+    let Some(hash) = hasher.check(password, Some(PasswordHash::stored(hash)?)) else {
+        fail_login(database, username, source).await?;
+        return Err(Error::InvalidCredentials);
+    };
+    Ok(hash)
 }
 
 /// Second half of Login, if the password matches `hash`: opens a session of 30 days.

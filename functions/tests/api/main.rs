@@ -9,6 +9,7 @@ use std::process::Command;
 
 use support::contract::OPERATIONS;
 
+mod change_password;
 mod connect;
 mod connection;
 mod create_user;
