@@ -78,6 +78,9 @@ def before_call(_context, case, _arguments):
                 body["password"] = GUEST["password"]
             if isinstance(new := body.get("new_password"), str) and 8 <= len(new) <= 512:
                 body["new_password"] = GUEST["password"]
+        case "DeleteUser":
+            # Somebody else, so nobody is deleted and nobody's password is guessed.
+            put("username", GUEST["username"], 0)
         case "EndSession":
             put("username", "alice", 30)
         case "SetBlock":

@@ -11,9 +11,9 @@ use shared::token::Token;
 use sqlx::{Connection, MySqlConnection};
 
 /// Name, password and tokens. The events use the tokens; two of Alice's are for `events/logout.json` and
-/// `events/end_session.json` to end, and Carol is there to be blocked and to change
-/// her password.
-const USERS: [(&str, &str, &[&str]); 3] = [
+/// `events/end_session.json` to end, Carol is there to be blocked and to change her password, and
+/// Dave to be deleted.
+const USERS: [(&str, &str, &[&str]); 4] = [
     (
         "alice",
         "white rabbit 1865",
@@ -25,6 +25,7 @@ const USERS: [(&str, &str, &[&str]); 3] = [
     ),
     ("bob", "fix it: yes we can", &["demo-token-bob-AAAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
     ("carol", "a ghost story of 1843", &["demo-token-carol-AAAAAAAAAAAAAAAAAAAAAAAAAA"]),
+    ("dave", "open the pod bay doors", &["demo-token-dave-AAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
 ];
 
 #[tokio::main(flavor = "current_thread")]

@@ -1,4 +1,4 @@
-//! Users: creating and listing them, and their passwords.
+//! Users: creating, listing and deleting them, and their passwords.
 
 use std::str::FromStr;
 
@@ -18,6 +18,8 @@ pub const CREATE_USER: &str = "CALL create_user(?, ?)";
 pub const GET_USERS: &str = "CALL get_users(?, ?, ?)";
 /// The statement of [`change_password`].
 pub const CHANGE_PASSWORD: &str = "CALL change_password(?, ?, ?, ?)";
+/// The statement of [`delete_user`].
+pub const DELETE_USER: &str = "CALL delete_user(?, ?)";
 
 /// A user's name: 3–64 of `A–Z a–z 0–9 . _ - @ +`, the first a letter or digit; the same user in any letter case.
 #[derive(Debug, Clone, Serialize)]
@@ -139,6 +141,21 @@ pub async fn change_password(
             .bind(new_hash.as_str())
             .bind(&source.0)
     };
+    let (row, closed) = database.call_for_more(&["ok"], "close", query).await?;
+    Ok((row.try_get(1)?, connection::closed(&closed)?))
+}
+
+/// Second half of `DeleteUser`, if the password matches `hash`: deletes the user whose session `token` opens. Returns the name
+/// as created, and the connections that are to be closed.
+///
+/// Fails with [`Error::InvalidToken`], and with [`Error::InvalidCredentials`] if `hash` is no longer the user's. Repeated
+/// after a lost reply it answers [`Error::InvalidToken`], which is then true.
+pub async fn delete_user(
+    database: &Database,
+    token: &Token,
+    hash: &PasswordHash,
+) -> Result<(String, Vec<String>), Error> {
+    let query = || sqlx::query(DELETE_USER).bind(token.hash()).bind(hash.as_str());
     let (row, closed) = database.call_for_more(&["ok"], "close", query).await?;
     Ok((row.try_get(1)?, connection::closed(&closed)?))
 }

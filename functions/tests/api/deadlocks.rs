@@ -77,6 +77,9 @@ fn a_mixed_load_meets_no_deadlock() {
                         .json(json!({"username": name, "password": PASSWORD}))
                         .send();
                     assert!([201, 409].contains(&created.status), "{}", created.body);
+                    if round % 5 == 1 {
+                        come_and_go(service, &format!("gone-{client}-{round}"), other);
+                    }
                     expire(service, client, round);
                 }
             });
@@ -85,6 +88,13 @@ fn a_mixed_load_meets_no_deadlock() {
     assert_eq!(service.database.deadlocks() - before, 0, "{}", service.database.latest_deadlock());
     let left = service.database.number("SELECT COUNT(*) FROM sessions WHERE expires < UTC_TIMESTAMP(6)");
     assert!(left < 100, "{left} expired sessions: they were swept under load");
+}
+
+/// Creates a user who writes to `other`, and deletes it.
+fn come_and_go(service: &Service, name: &str, other: &str) {
+    let guest = service.session(name);
+    guest.message(other, "hello and goodbye").expect(201);
+    guest.call("delete_user").json(json!({"username": name, "password": PASSWORD})).expect(200);
 }
 
 /// Adds what is to be swept away.

@@ -96,9 +96,10 @@ impl Subject {
             );
         }
         if answer.status == 200 {
-            // Whatever has ended alice's session, or changed her password.
+            // Whatever has ended alice's session, changed her password or deleted her.
             self.service.database.execute(
-                "UPDATE users JOIN first_users AS first USING (username) SET users.password = first.password",
+                "UPDATE users JOIN first_users AS first USING (username)
+                    SET users.password = first.password, deleted = NULL",
             );
             self.service.database.execute("INSERT IGNORE INTO sessions SELECT * FROM first_sessions");
         }

@@ -15,6 +15,7 @@ mod connection;
 mod create_user;
 mod custom_resource;
 mod deadlocks;
+mod delete_user;
 mod end_session;
 mod events;
 mod faults;
