@@ -37,6 +37,7 @@ async fn handle(
 ) -> Result<Response, ApiError> {
     let token = context.token()?;
     let ChangePassword { username, password, new_password } = context.body()?;
+    context.log_caller(username.as_str());
     let (database, source) = (context.database, context.source());
     let hash = session::reauthenticate(database, hasher, &token, &username, &password, &source).await?;
     let new_hash = hasher.hash(&new_password);

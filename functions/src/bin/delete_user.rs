@@ -35,6 +35,7 @@ async fn handle(
 ) -> Result<Response, ApiError> {
     let token = context.token()?;
     let DeleteUser { username, password } = context.body()?;
+    context.log_caller(username.as_str());
     let (database, source) = (context.database, context.source());
     let hash = session::reauthenticate(database, hasher, &token, &username, &password, &source).await?;
     let (username, closed) = user::delete_user(database, &token, &hash).await?;

@@ -26,6 +26,7 @@ request! {
 async fn handle(context: &Context<'_>, connections: &Connections) -> Result<Response, ApiError> {
     let token = context.token()?;
     let EndSession { username, id } = context.body()?;
+    context.log_caller(username.as_str());
     let (user, closed) = session::end_session(context.database, &token, &username, &id).await?;
     connections.close(context, &closed).await;
     Ok(json(StatusCode::OK, &user))

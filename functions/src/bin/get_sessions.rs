@@ -14,6 +14,8 @@ async fn main() -> ExitCode {
 async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
     let token = context.token()?;
     let () = context.parameters()?;
+    context.log_source();
     let sessions = session::get_sessions(context.database, &token).await?;
+    context.log_caller(&sessions.username);
     Ok(json(StatusCode::OK, &sessions))
 }

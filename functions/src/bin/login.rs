@@ -38,8 +38,13 @@ struct LoggedIn {
 
 async fn handle(context: &Context<'_>, hasher: &Hasher) -> Result<Response, ApiError> {
     let Login { username, password, device } = context.body()?;
+    context.log_source();
     let (database, source) = (context.database, context.source());
     let hash = session::begin_login(database, &username, &source).await?;
+    if hash.is_some() {
+        // A name that nobody has may be a password that was typed into the wrong field.
+        context.log_caller(username.as_str());
+    }
     let Some(hash) = hasher.check(&password, hash) else {
         session::fail_login(database, &username, &source).await?;
         return Err(Error::InvalidCredentials.into());

@@ -27,6 +27,7 @@ request! {
 async fn handle(context: &Context<'_>) -> Result<Response, ApiError> {
     let token = context.token()?;
     let SetBlock { username, peer, blocked } = context.body()?;
+    context.log_caller(username.as_str());
     let block = conversation::set_block(context.database, &token, &username, &peer, blocked).await?;
     Ok(json(StatusCode::OK, &block))
 }
