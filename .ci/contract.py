@@ -11,7 +11,7 @@ import requests
 import schemathesis
 
 URL = "http://localhost:9000"
-# A demo user, and one whose sessions Logout may end.
+# A demo user, and one whose sessions may be ended.
 TOKEN = "demo-token-alice-AAAAAAAAAAAAAAAAAAAAAAAAAA"
 GUEST = {"username": "guest", "password": "leaves the house at nine"}
 requests.post(f"{URL}/users", json=GUEST)
@@ -25,7 +25,7 @@ def operation(case):
 @schemathesis.auth(refresh_interval=None)
 class Session:
     def get(self, case, _context):
-        if operation(case) != "Logout":
+        if operation(case) not in ("ChangePassword", "Logout"):
             return TOKEN
         return requests.post(f"{URL}/login", json=GUEST).json()["token"]
 
@@ -72,6 +72,21 @@ def before_call(_context, case, _arguments):
                 body["password"] = GUEST["password"]
         case "Logout":
             put("username", GUEST["username"], 30)
+        case "ChangePassword":
+            put("username", GUEST["username"], 30)
+            if is_password:
+                body["password"] = GUEST["password"]
+            if isinstance(new := body.get("new_password"), str) and 8 <= len(new) <= 512:
+                body["new_password"] = GUEST["password"]
+        case "DeleteUser":
+            # Somebody else, so nobody is deleted and nobody's password is guessed.
+            put("username", GUEST["username"], 0)
+        case "EndSession":
+            put("username", "alice", 30)
+        case "SetBlock":
+            put("username", "alice", 30)
+            # Somebody to whom nobody writes.
+            put("peer", GUEST["username"], 0)
         case _:
             put("sender", "alice", 30)
             put("receiver", "bob", 30)

@@ -4,7 +4,8 @@ CREATE PROCEDURE IF NOT EXISTS login(
   p_token    BINARY(32),
   p_username VARCHAR(64)  CHARACTER SET ascii COLLATE ascii_general_ci,
   p_password VARCHAR(255) CHARACTER SET ascii COLLATE ascii_general_ci,
-  p_source   VARBINARY(8)
+  p_source   VARBINARY(8),
+  p_device   VARCHAR(64)  CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci
 )
 SQL SECURITY DEFINER
 MODIFIES SQL DATA
@@ -19,7 +20,7 @@ login: BEGIN
   SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 
   START TRANSACTION;
-  -- The user's row is locked first, here and in logout: whoever holds it may change the user's sessions.
+  -- The user's row is locked first, by all who do so: whoever holds it may change the user's sessions.
   SELECT username INTO v_username
     FROM users
    WHERE username = p_username AND CAST(password AS BINARY) = CAST(p_password AS BINARY)
@@ -32,12 +33,11 @@ login: BEGIN
 
   SET v_now = UTC_TIMESTAMP(6), v_expires = v_now + INTERVAL 30 DAY;
   -- The token is there already if this call is repeated after its reply was lost.
-  INSERT INTO sessions (token, username, created, expires) VALUES (p_token, v_username, v_now, v_expires)
+  INSERT INTO sessions (token, username, created, expires, device)
+  VALUES (p_token, v_username, v_now, v_expires, p_device)
   ON DUPLICATE KEY UPDATE expires = v_expires;
   UPDATE users SET logged_in = GREATEST(COALESCE(logged_in, v_expires), v_expires) WHERE username = v_username;
-  INSERT INTO login_attempts (username, source, failures, last_failure, last_success, expires)
-  VALUES (v_username, p_source, 0, NULL, v_now, v_now + INTERVAL 90 DAY)
-  ON DUPLICATE KEY UPDATE failures = 0, last_failure = NULL, last_success = v_now, expires = v_now + INTERVAL 90 DAY;
+  CALL succeed_login(v_username, p_source);
   COMMIT;
 
   CALL sweep();

@@ -38,18 +38,7 @@ logout: BEGIN
     LEAVE logout;
   END IF;
   IF p_everywhere THEN
-    BEGIN
-      -- Read plainly and deleted by the primary key, as in sweep: DELETE … WHERE username = … scans a small table,
-      -- and so locks everybody's sessions.
-      DECLARE v_token BINARY(32);
-      DECLARE others CURSOR FOR SELECT token FROM sessions WHERE username = v_caller ORDER BY token;
-      DECLARE EXIT HANDLER FOR NOT FOUND BEGIN END;
-      OPEN others;
-      LOOP
-        FETCH others INTO v_token;
-        DELETE FROM sessions WHERE token = v_token;
-      END LOOP;
-    END;
+    CALL end_sessions(v_caller, NULL);
   END IF;
   SELECT MAX(expires) INTO v_logged_in FROM live_sessions WHERE username = v_caller;
   UPDATE users SET logged_in = v_logged_in WHERE username = v_caller;

@@ -1,5 +1,6 @@
 -- Stores a message once and for ever. Answers ('ok' or 'replayed', id, sender and receiver as created,
--- time stamp), after 'ok' also who is to be told as push_conversation does; or ('invalid_token'), ('forbidden', the field at fault), ('unknown_receiver'), ('key_reused').
+-- time stamp), after 'ok' also who is to be told as push_conversation does; or ('invalid_token'), ('forbidden', the field
+-- at fault), ('unknown_receiver'), ('blocked'), ('key_reused').
 CREATE PROCEDURE IF NOT EXISTS send_message(
   p_token           BINARY(32),
   p_sender          VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
@@ -13,7 +14,7 @@ send_message: BEGIN
   DECLARE v_caller, v_receiver, v_first, v_second VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci;
   DECLARE v_conversation, v_id, v_stored_id BIGINT;
   DECLARE v_looked_up, v_time DATETIME(6);
-  DECLARE v_connected, v_same BOOLEAN;
+  DECLARE v_blocked, v_connected, v_same BOOLEAN;
   DECLARE v_duplicate BOOLEAN DEFAULT FALSE;
   -- A lock wait timeout undoes one statement only.
   DECLARE EXIT HANDLER FOR SQLEXCEPTION BEGIN ROLLBACK; RESIGNAL; END;
@@ -61,20 +62,7 @@ send_message: BEGIN
   SELECT conversation_id INTO v_conversation
     FROM conversations WHERE first_user = v_first AND second_user = v_second;
   IF v_conversation IS NULL THEN
-    -- A transaction of its own: created in the message's and rolled back with a duplicate, the row would
-    -- hand its index gap to all who wait for it, and they would deadlock. The memberships are created in the same one:
-    -- if they came later, another sender could slip in between and find none to count the message in.
-    START TRANSACTION;
-    INSERT INTO conversations (first_user, second_user, last_id, last_time, longest)
-    VALUES (v_first, v_second, 0, UTC_TIMESTAMP(6), 0)
-    ON DUPLICATE KEY UPDATE last_id = last_id;
-    SELECT conversation_id INTO v_conversation
-      FROM conversations WHERE first_user = v_first AND second_user = v_second;
-    INSERT INTO memberships (username, peer, conversation_id) VALUES (v_first, v_second, v_conversation)
-    ON DUPLICATE KEY UPDATE conversation_id = VALUES(conversation_id);
-    INSERT INTO memberships (username, peer, conversation_id) VALUES (v_second, v_first, v_conversation)
-    ON DUPLICATE KEY UPDATE conversation_id = VALUES(conversation_id);
-    COMMIT;
+    CALL create_conversation(v_first, v_second, v_conversation);
   END IF;
 
   START TRANSACTION;
@@ -94,7 +82,20 @@ send_message: BEGIN
     -- only marked: a number that senders took from one counter would make all who write to one user wait for each other.
     UPDATE memberships FORCE INDEX (PRIMARY)
        SET last_time = v_time, unread = unread + (username = v_receiver AND username <> peer), position = NULL
-     WHERE username = v_first AND peer = v_second OR username = v_second AND peer = v_first;
+     WHERE (username = v_first AND peer = v_second OR username = v_second AND peer = v_first) AND NOT blocked;
+    IF ROW_COUNT() <= (v_first <> v_second) THEN
+      -- Whoever sets a block waits for the locks on the memberships: for this message, or until it is seen here. A locking
+      -- read, as a plain one may not see what another has committed since the snapshot.
+      SELECT MAX(blocked) INTO v_blocked
+        FROM memberships FORCE INDEX (PRIMARY)
+       WHERE username = v_first AND peer = v_second OR username = v_second AND peer = v_first
+         FOR UPDATE;
+      IF v_blocked THEN
+        ROLLBACK;
+        SELECT 'blocked';
+        LEAVE send_message;
+      END IF;
+    END IF;
     COMMIT;
     SELECT 'ok', v_id, v_caller, v_receiver, DATE_FORMAT(v_time, '%Y-%m-%dT%H:%i:%s.%fZ');
     -- Who has connected since the look-up, if that is not long ago, asks for changes only now (see connect).
@@ -111,7 +112,10 @@ send_message: BEGIN
   IF v_same THEN
     SELECT 'replayed', v_stored_id, v_caller, v_receiver, DATE_FORMAT(v_time, '%Y-%m-%dT%H:%i:%s.%fZ');
   ELSEIF v_stored_id IS NOT NULL THEN
-    SELECT 'key_reused';
+    SELECT own.blocked OR other.blocked INTO v_blocked
+      FROM memberships AS own JOIN memberships AS other ON other.username = v_receiver AND other.peer = v_caller
+     WHERE own.username = v_caller AND own.peer = v_receiver;
+    SELECT IF(v_blocked, 'blocked', 'key_reused');
   ELSE
     -- Nothing has this key, so another message has this id: last_id is behind, as after a partial restore.
     SIGNAL SQLSTATE '23000'

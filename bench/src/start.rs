@@ -97,7 +97,9 @@ pub fn measure_passwords(bench: &Bench, report: &mut Report) {
                 let begin = sqlx::query(BEGIN_LOGIN).bind("new1").bind(source());
                 let hash: String = connection.fetch(begin)[0].get(1);
                 let token = [fastrand::u128(..).to_be_bytes(); 2].concat();
-                connection.fetch(sqlx::query(LOGIN).bind(token).bind("new1").bind(hash).bind(source()));
+                connection.fetch(
+                    sqlx::query(LOGIN).bind(token).bind("new1").bind(hash).bind(source()).bind(None::<&[u8]>),
+                );
             };
             ways.push(Way::new(case, "bare CALLs", move || timed(&mut calls)));
         }

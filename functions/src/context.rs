@@ -13,6 +13,7 @@ use shared::token::Token;
 
 use crate::ApiError;
 use crate::fields::{self, Fields};
+use crate::log::Requester;
 use crate::request::FromFields;
 
 /// The largest body that is read, in bytes. The largest message fits, even if every character is escaped.
@@ -24,11 +25,17 @@ pub struct Context<'a> {
     /// The connection of this execution environment.
     pub database: &'a Database,
     deadline: Instant,
+    requester: &'a Requester,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(request: Request, database: &'a Database, deadline: Instant) -> Self {
-        Self { request, database, deadline }
+    pub(crate) fn new(
+        request: Request,
+        database: &'a Database,
+        deadline: Instant,
+        requester: &'a Requester,
+    ) -> Self {
+        Self { request, database, deadline, requester }
     }
 
     /// How long the request may still take.
@@ -47,15 +54,31 @@ impl<'a> Context<'a> {
         token.parse().map_err(|_| ApiError::MalformedToken)
     }
 
-    /// The address that the request comes from, as API Gateway saw it. No header can change it.
+    /// The source that the request comes from, for counting.
     #[must_use]
     pub fn source(&self) -> Source {
-        let address = match self.request.request_context_ref() {
-            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref(),
+        Source::from(self.address().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+    }
+
+    /// The address that the request comes from, as API Gateway saw it. No header can change it.
+    fn address(&self) -> Option<IpAddr> {
+        match self.request.request_context_ref() {
+            Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.as_deref()?.parse().ok(),
             _ => None,
-        };
-        let address = address.and_then(|address| address.parse().ok());
-        Source::from(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+        }
+    }
+
+    /// Has the log tell the address that the request comes from.
+    pub fn log_source(&self) {
+        if let Some(address) = self.address() {
+            self.requester.source.set(address).ok();
+        }
+    }
+
+    /// The same, and the caller's name, unless the session turns out not to be the caller's.
+    pub fn log_caller(&self, username: &str) {
+        self.log_source();
+        self.requester.caller.set(username.to_owned()).ok();
     }
 
     /// The request in the JSON body and, for some fields, in headers. A query parameter is always unknown.

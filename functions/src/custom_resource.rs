@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::function::{Event, Function, Interrupted};
-use crate::log::Line;
+use crate::log::{Line, Requester};
 
 /// The part of Lambda's time that is kept for the answer. Without one, CloudFormation waits for up to an hour.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
@@ -61,7 +61,7 @@ where
                 },
             }
         };
-        let result = function.attempt(&event.context.request_id, time, work).await;
+        let result = function.attempt(&event.context.request_id, time, &Requester::default(), work).await;
         answer(&request, &result).await
     };
     function.serve(serve).await

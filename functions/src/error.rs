@@ -140,11 +140,19 @@ impl ApiError {
             Self::Refused(Error::Forbidden { field }) => {
                 told(S::FORBIDDEN, "FORBIDDEN").field(field, "is not the caller's name")
             }
+            Self::Refused(Error::Blocked) => {
+                told(S::FORBIDDEN, "BLOCKED").field("receiver", "has blocked the caller, or is blocked")
+            }
             Self::Refused(Error::UnknownReceiver) => {
                 told(S::NOT_FOUND, "UNKNOWN_RECEIVER").field("receiver", "is not the name of a user")
             }
+            Self::Refused(Error::UnknownUser) => {
+                told(S::NOT_FOUND, "UNKNOWN_USER").field("peer", "is not the name of a user")
+            }
             Self::Refused(Error::UnknownMessage) => told(S::NOT_FOUND, "UNKNOWN_MESSAGE")
                 .field("id", "is not the id of a message of this conversation"),
+            Self::Refused(Error::UnknownSession) => told(S::NOT_FOUND, "UNKNOWN_SESSION")
+                .field("id", "is not the id of a live session of the caller"),
             Self::Refused(Error::UnknownPosition) => {
                 told(S::GONE, "UNKNOWN_POSITION").field("after", "is beyond the newest position")
             }

@@ -13,6 +13,7 @@ use shared::Bounded;
 use shared::conversation::InboxCursor;
 use shared::message::{IdempotencyKey, Text};
 use shared::password::Password;
+use shared::session::{Device, SessionId};
 use shared::user::Username;
 
 use crate::ApiError;
@@ -45,6 +46,8 @@ impl Value for Password {}
 impl Value for Text {}
 impl Value for IdempotencyKey {}
 impl Value for InboxCursor {}
+impl Value for Device {}
+impl Value for SessionId {}
 
 impl<const MIN: i64, const MAX: i64> Value for Bounded<MIN, MAX> {
     const JSON_TYPE: &'static str = "a number";
@@ -142,6 +145,19 @@ impl<'a> Fields<'a> {
             return Err(self.fault("DUPLICATE_FIELD", name, "is there more than once"));
         }
         entry.value.read().map(Some).map_err(|(code, detail)| self.fault(code, name, detail))
+    }
+
+    /// The field `name`: a password that its user may choose.
+    pub fn new_password(
+        &mut self,
+        name: &'static str,
+        username: &Result<Username, AtFault>,
+    ) -> Result<Password, AtFault> {
+        let password: Password = self.required(name)?;
+        match username.as_ref().map(|username| password.check_strength(username)) {
+            Ok(Err(weakness)) => Err(self.fault("WEAK_PASSWORD", name, weakness.0)),
+            _ => Ok(password),
+        }
     }
 
     /// The header `name`, if it is there.

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::time::timeout;
 
-use crate::log::{self, Line};
+use crate::log::{self, Line, Requester};
 
 /// An event as Lambda hands it over. The runtime does not parse it, since it would quote in the log what it can't
 /// parse.
@@ -45,11 +45,12 @@ impl Function {
         ExitCode::FAILURE
     }
 
-    /// Returns what `work` makes of an event, within `time`, and logs it.
+    /// Returns what `work` makes of an event, within `time`, and logs it, with what `work` has noted of the requester.
     pub(crate) async fn attempt<T, E>(
         &self,
         request_id: &str,
         time: Duration,
+        requester: &Requester,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E>
     where
@@ -64,7 +65,7 @@ impl Function {
             Err(_) => Err(Interrupted::Panic.into()),
         };
         let line = result.as_ref().map_or_else(Line::from, Line::from);
-        line.write(self.operation, request_id, started.elapsed());
+        line.write(self.operation, request_id, started.elapsed(), requester);
         result
     }
 

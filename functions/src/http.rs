@@ -10,7 +10,7 @@ use serde::Serialize;
 use shared::database::Database;
 
 use crate::function::Function;
-use crate::log::Line;
+use crate::log::{Line, Requester};
 use crate::{ApiError, Context, api_gateway};
 
 /// How long a request may take; with what API Gateway and Lambda add, the client has its answer within 5 s.
@@ -34,9 +34,9 @@ where
     };
     let answer = async |event| {
         let (id, request) = api_gateway::read(event);
-        let deadline = Instant::now() + REQUEST_DEADLINE;
-        let work = async { handle(&Context::new(request?, &database, deadline)).await };
-        let result = function.attempt(&id, REQUEST_DEADLINE, work).await;
+        let (deadline, requester) = (Instant::now() + REQUEST_DEADLINE, Requester::default());
+        let work = async { handle(&Context::new(request?, &database, deadline, &requester)).await };
+        let result = function.attempt(&id, REQUEST_DEADLINE, &requester, work).await;
         Ok(api_gateway::answer(result.unwrap_or_else(|error| error.to_response(&id))))
     };
     function.serve(answer).await

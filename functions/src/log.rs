@@ -1,5 +1,7 @@
 //! One JSON object a line on standard output; never a password, a token or a message's text.
 
+use std::cell::OnceCell;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -25,6 +27,14 @@ pub(crate) fn init() {
     }));
 }
 
+/// Who asks, and from where, as far as an operation has it logged.
+#[derive(Default)]
+pub(crate) struct Requester {
+    /// The name that the request gives.
+    pub(crate) caller: OnceCell<String>,
+    pub(crate) source: OnceCell<IpAddr>,
+}
+
 /// The log's line about one event. Failures are logged here and nowhere else.
 pub(crate) struct Line {
     /// The code of the outcome, for programs that count.
@@ -39,8 +49,12 @@ pub(crate) struct Line {
 
 impl Line {
     /// Writes the line.
-    pub(crate) fn write(self, operation: &str, request_id: &str, took: Duration) {
+    pub(crate) fn write(self, operation: &str, request_id: &str, took: Duration, requester: &Requester) {
         let Self { outcome, status, report, cause } = self;
+        // After these the name is only what the request claims.
+        let is_claim = cause.is_some() || ["INVALID_TOKEN", "FORBIDDEN"].contains(&outcome);
+        let caller = requester.caller.get().filter(|_| !is_claim);
+        let source = requester.source.get().map(tracing::field::display);
         let duration_ms = (took.as_secs_f64() * 1_000_000.0).round() / 1_000.0;
         // The level of a line is fixed when the code is compiled.
         macro_rules! write {
@@ -49,6 +63,8 @@ impl Line {
                     operation,
                     outcome,
                     status,
+                    caller,
+                    source,
                     report,
                     cause,
                     duration_ms,

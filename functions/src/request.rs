@@ -8,6 +8,13 @@ pub trait FromFields: Sized {
     fn from_fields(fields: &mut Fields<'_>) -> Result<Self, AtFault>;
 }
 
+/// A request without fields.
+impl FromFields for () {
+    fn from_fields(_: &mut Fields<'_>) -> Result<Self, AtFault> {
+        Ok(())
+    }
+}
+
 /// Declares a request that [`Context::body`](crate::Context::body) or
 /// [`Context::parameters`](crate::Context::parameters) returns.
 ///

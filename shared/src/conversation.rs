@@ -1,4 +1,4 @@
-//! Conversations as one of their users sees them: the inbox, what has changed, read markers.
+//! Conversations as one of their users sees them: the inbox, what has changed, read markers, blocks.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,6 +21,8 @@ pub const GET_CONVERSATIONS: &str = "CALL get_conversations(?, ?, ?, ?)";
 pub const GET_CHANGES: &str = "CALL get_changes(?, ?, ?)";
 /// The statement of [`mark_read`].
 pub const MARK_READ: &str = "CALL mark_read(?, ?, ?, ?)";
+/// The statement of [`set_block`].
+pub const SET_BLOCK: &str = "CALL set_block(?, ?, ?, ?)";
 
 /// A conversation with at least one message.
 #[derive(Serialize)]
@@ -132,6 +134,15 @@ pub struct Marked {
     pub pushes: Vec<Push>,
 }
 
+/// Whether somebody is blocked.
+#[derive(Serialize)]
+pub struct Block {
+    /// The name as created.
+    pub peer: String,
+    /// Whether messages between the two are refused.
+    pub blocked: bool,
+}
+
 /// A page of the conversations of the session's user: the first `limit`, or those after `before`.
 ///
 /// Fails with [`Error::InvalidToken`].
@@ -222,4 +233,27 @@ pub async fn mark_read(
         marker: ReadMarker { read_id: row.try_get(1)?, unread: row.try_get(2)? },
         pushes: pushes.iter().map(Push::from_row).collect::<Result<_, _>>()?,
     })
+}
+
+/// Has the session's user, who is `username`, block `peer`, or no longer. Once it has returned, no message between the two
+/// is stored while the block lasts. Safe to repeat.
+///
+/// Fails with [`Error::InvalidToken`], [`Error::Forbidden`] and [`Error::UnknownUser`].
+pub async fn set_block(
+    database: &Database,
+    token: &Token,
+    username: &Username,
+    peer: &Username,
+    blocked: bool,
+) -> Result<Block, Error> {
+    let row = database
+        .call(&["ok"], || {
+            sqlx::query(SET_BLOCK)
+                .bind(token.hash())
+                .bind(username.as_str())
+                .bind(peer.as_str())
+                .bind(blocked)
+        })
+        .await?;
+    Ok(Block { peer: row.try_get(1)?, blocked })
 }

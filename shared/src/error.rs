@@ -39,9 +39,18 @@ pub enum Error {
     /// There is no user of the receiver's name.
     #[error("No user has the receiver's name; check its spelling.")]
     UnknownReceiver,
+    /// One of the two has blocked the other.
+    #[error("One of you has blocked the other; the message was not stored.")]
+    Blocked,
+    /// There is no such user.
+    #[error("No user has this name; check its spelling.")]
+    UnknownUser,
     /// The conversation has no message of this id yet, or there is no such conversation.
     #[error("The conversation has no message of this id; mark up to one that you have read.")]
     UnknownMessage,
+    /// The user has no live session of this id.
+    #[error("You have no live session of this id; it has ended, or is not yours.")]
+    UnknownSession,
     /// The position is beyond the newest one, as after a restore from a backup.
     #[error("This position does not exist; begin again without `after`.")]
     UnknownPosition,
@@ -90,7 +99,10 @@ impl Error {
             "invalid_credentials" => Self::InvalidCredentials,
             "forbidden" => Self::Forbidden { field: row.try_get(1)? },
             "unknown_receiver" => Self::UnknownReceiver,
+            "blocked" => Self::Blocked,
+            "unknown_user" => Self::UnknownUser,
             "unknown_message" => Self::UnknownMessage,
+            "unknown_session" => Self::UnknownSession,
             "unknown_position" => Self::UnknownPosition,
             "key_reused" => Self::KeyReused,
             "username_taken" => Self::UsernameTaken,

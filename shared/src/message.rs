@@ -89,7 +89,7 @@ pub struct Sent {
 /// Stores a message, once and for ever: sent again with the same `key`, the stored one is the answer.
 ///
 /// Fails with [`Error::InvalidToken`], [`Error::Forbidden`] if `sender` is not the session's user,
-/// [`Error::UnknownReceiver`] and [`Error::KeyReused`].
+/// [`Error::UnknownReceiver`], [`Error::Blocked`] and [`Error::KeyReused`].
 pub async fn send_message(
     database: &Database,
     token: &Token,

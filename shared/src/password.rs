@@ -82,8 +82,9 @@ impl PasswordHash {
         Self { text: phc.to_string(), salt, output }
     }
 
-    /// The PHC string.
-    pub(crate) fn as_str(&self) -> &str {
+    /// The PHC string, for the database.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         &self.text
     }
 }

@@ -1,12 +1,14 @@
-//! Users: creating and listing them.
+//! Users: creating, listing and deleting them, and their passwords.
 
 use std::str::FromStr;
 
 use serde::Serialize;
 use sqlx::Row;
 
+use crate::connection;
 use crate::database::Database;
 use crate::password::PasswordHash;
+use crate::session::Source;
 use crate::token::Token;
 use crate::{Bounded, Error, Invalid};
 
@@ -14,6 +16,10 @@ use crate::{Bounded, Error, Invalid};
 pub const CREATE_USER: &str = "CALL create_user(?, ?)";
 /// The statement of [`get_users`].
 pub const GET_USERS: &str = "CALL get_users(?, ?, ?)";
+/// The statement of [`change_password`].
+pub const CHANGE_PASSWORD: &str = "CALL change_password(?, ?, ?, ?)";
+/// The statement of [`delete_user`].
+pub const DELETE_USER: &str = "CALL delete_user(?, ?)";
 
 /// A user's name: 3–64 of `A–Z a–z 0–9 . _ - @ +`, the first a letter or digit; the same user in any letter case.
 #[derive(Debug, Clone, Serialize)]
@@ -40,6 +46,12 @@ impl FromStr for Username {
 }
 
 impl Username {
+    /// Whether both are names of the same user.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+
     /// The name as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -108,4 +120,42 @@ pub async fn get_users(
         None
     };
     Ok(Page { users, next })
+}
+
+/// Second half of `ChangePassword`, if the current password matches `hash`: `new_hash` takes its place, and all sessions of the
+/// user but the one that `token` opens end. Returns the user's name as created, and the connections that are to be closed.
+///
+/// Fails with [`Error::InvalidToken`], and with [`Error::InvalidCredentials`] if `hash` is no longer the user's. Safe to
+/// repeat: the same new hash, salt and all, is the same change.
+pub async fn change_password(
+    database: &Database,
+    token: &Token,
+    hash: &PasswordHash,
+    new_hash: &PasswordHash,
+    source: &Source,
+) -> Result<(String, Vec<String>), Error> {
+    let query = || {
+        sqlx::query(CHANGE_PASSWORD)
+            .bind(token.hash())
+            .bind(hash.as_str())
+            .bind(new_hash.as_str())
+            .bind(&source.0)
+    };
+    let (row, closed) = database.call_for_more(&["ok"], "close", query).await?;
+    Ok((row.try_get(1)?, connection::closed(&closed)?))
+}
+
+/// Second half of `DeleteUser`, if the password matches `hash`: deletes the user whose session `token` opens. Returns the name
+/// as created, and the connections that are to be closed.
+///
+/// Fails with [`Error::InvalidToken`], and with [`Error::InvalidCredentials`] if `hash` is no longer the user's. Repeated
+/// after a lost reply it answers [`Error::InvalidToken`], which is then true.
+pub async fn delete_user(
+    database: &Database,
+    token: &Token,
+    hash: &PasswordHash,
+) -> Result<(String, Vec<String>), Error> {
+    let query = || sqlx::query(DELETE_USER).bind(token.hash()).bind(hash.as_str());
+    let (row, closed) = database.call_for_more(&["ok"], "close", query).await?;
+    Ok((row.try_get(1)?, connection::closed(&closed)?))
 }

@@ -8,6 +8,7 @@ use proptest::sample::select;
 use shared::Bounded;
 use shared::message::{IdempotencyKey, Text};
 use shared::password::Password;
+use shared::session::{Device, SessionId};
 use shared::token::Token;
 use shared::user::Username;
 use unicode_normalization::UnicodeNormalization;
@@ -66,6 +67,18 @@ proptest! {
         if let Ok(password) = text.parse::<Password>() {
             prop_assert!(password.check_strength(&name.parse().unwrap()).is_err());
         }
+    }
+
+    #[test]
+    fn a_device_has_1_to_64_code_points_and_no_control_characters(text in texts()) {
+        let good = (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        prop_assert_eq!(text.parse::<Device>().is_ok(), good);
+    }
+
+    #[test]
+    fn a_session_is_named_by_64_hexadecimal_digits_in_lower_case(text in prop_oneof![texts(), "[0-9a-fA-F]{63,65}"]) {
+        let good = text.len() == 64 && text.chars().all(|character| "0123456789abcdef".contains(character));
+        prop_assert_eq!(text.parse::<SessionId>().is_ok(), good);
     }
 
     #[test]

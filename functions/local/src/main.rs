@@ -1,4 +1,4 @@
-//! `make run`: migrates the database of `DATABASE_URL`, adds two demo users, and serves all routes on
+//! `make run`: migrates the database of `DATABASE_URL`, adds demo users, and serves all routes on
 //! <http://localhost:9000>, and WebSocket on `ws://localhost:9001`.
 //!
 //! `DATABASE_URL` names a user who may create the database and users. The script `server` sets it, unless it is set
@@ -41,7 +41,7 @@ fn main() {
     let binaries =
         env::current_exe().expect("the path of this program").parent().expect("its directory").to_owned();
 
-    println!("[3/4] Migrating the database, and adding the demo users Alice and Bob");
+    println!("[3/4] Migrating the database, and adding the demo users");
     run(&binaries.join("migrate"), &functions_url);
     let tokens = run(&binaries.join("examples/demo"), &functions_url);
     write_settings(&functions_url);

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use functions::{ApiError, AtFault, Context, Fields, Response, json, request};
+use functions::{ApiError, Context, Response, json, request};
 use lambda_http::http::StatusCode;
 use shared::password::{Hasher, Password};
 use shared::user::{self, Username};
@@ -19,7 +19,7 @@ request! {
         /// The name, which nobody else may have.
         username: Username,
         /// The password, which must not be easy to guess.
-        password: Password as { strong_password(fields, &username) },
+        password: Password as { fields.new_password("password", &username) },
     }
 }
 
@@ -27,15 +27,4 @@ async fn handle(context: &Context<'_>, hasher: &Hasher) -> Result<Response, ApiE
     let CreateUser { username, password } = context.body()?;
     let user = user::create_user(context.database, &username, &hasher.hash(&password)).await?;
     Ok(json(StatusCode::CREATED, &user))
-}
-
-fn strong_password(
-    fields: &mut Fields<'_>,
-    username: &Result<Username, AtFault>,
-) -> Result<Password, AtFault> {
-    let password: Password = fields.required("password")?;
-    match username.as_ref().map(|username| password.check_strength(username)) {
-        Ok(Err(weakness)) => Err(fields.fault("WEAK_PASSWORD", "password", weakness.0)),
-        _ => Ok(password),
-    }
 }

@@ -7,7 +7,7 @@ use lambda_http::http::StatusCode;
 use serde::Serialize;
 use shared::Error;
 use shared::password::{Hasher, Password};
-use shared::session::{self, BEGIN_LOGIN, FAIL_LOGIN, LOGIN};
+use shared::session::{self, BEGIN_LOGIN, Device, FAIL_LOGIN, LOGIN};
 use shared::user::Username;
 
 #[tokio::main(flavor = "current_thread")]
@@ -24,6 +24,8 @@ request! {
         username: Username,
         /// The password.
         password: Password,
+        /// What the client calls the device that it runs on.
+        device: Option<Device>,
     }
 }
 
@@ -35,14 +37,19 @@ struct LoggedIn {
 }
 
 async fn handle(context: &Context<'_>, hasher: &Hasher) -> Result<Response, ApiError> {
-    let Login { username, password } = context.body()?;
+    let Login { username, password, device } = context.body()?;
+    context.log_source();
     let (database, source) = (context.database, context.source());
     let hash = session::begin_login(database, &username, &source).await?;
+    if hash.is_some() {
+        // A name that nobody has may be a password that was typed into the wrong field.
+        context.log_caller(username.as_str());
+    }
     let Some(hash) = hasher.check(&password, hash) else {
         session::fail_login(database, &username, &source).await?;
         return Err(Error::InvalidCredentials.into());
     };
-    let session = session::login(database, &username, &hash, &source).await?;
+    let session = session::login(database, &username, &hash, &source, device.as_ref()).await?;
     let body = LoggedIn {
         username: session.username,
         token: session.token.reveal(),

@@ -26,6 +26,7 @@ request! {
 async fn handle(context: &Context<'_>, connections: &Connections) -> Result<Response, ApiError> {
     let token = context.token()?;
     let Logout { username, everywhere } = context.body()?;
+    context.log_caller(username.as_str());
     let (user, closed) = session::logout(context.database, &token, &username, everywhere).await?;
     connections.close(context, &closed).await;
     Ok(json(StatusCode::OK, &user))

@@ -98,6 +98,19 @@ fn several_sessions_of_one_user_live_side_by_side() {
 }
 
 #[test]
+fn bad_devices_are_refused() {
+    let service = Service::start();
+    service.session("alice");
+    for (device, reason) in
+        [("", "empty"), (&*"x".repeat(65), "too long"), ("a\nb", "line end"), ("\u{9b}", "control character")]
+    {
+        let body = json!({"username": "alice", "password": PASSWORD, "device": device});
+        let answer = service.call("login").json(body).expect(400);
+        assert_eq!((answer.code(), answer.fields()), ("INVALID_FIELD", vec!["device"]), "{reason}");
+    }
+}
+
+#[test]
 fn sixteen_right_logins_of_one_user_at_once_all_succeed() {
     let service = Service::start().environments(16);
     service.session("alice");
@@ -421,7 +434,8 @@ fn bad_input_is_refused() {
         ("password", json!("x".repeat(129)), "too long"),
     ]);
     let good = json!({"username": "alice", "password": PASSWORD});
-    bad_input::check(&service, || service.call("login"), &good, &json!({}), &bad_values);
+    let optional = json!({"device": "a phone"});
+    bad_input::check(&service, || service.call("login"), &good, &optional, &bad_values);
     bad_input::check_media_type_and_size(&service, || service.call("login"));
     attempt(&service, "alice", "password").expect(401);
     attempt(&service, "alice", "alice-alice").expect(401);

@@ -87,6 +87,48 @@ fn no_password_token_or_message_is_logged_and_every_line_is_json() {
 }
 
 #[test]
+fn operations_on_accounts_tell_who_and_from_where_if_it_is_certain() {
+    let service = Service::start();
+    let alice = service.session("alice");
+    service.session("bob");
+    let credentials = |username: &str, password: &str| json!({"username": username, "password": password});
+    let new = json!({"username": "Alice", "password": PASSWORD, "new_password": PASSWORD});
+    let block = |peer: &str| json!({"username": "alice", "peer": peer, "blocked": true});
+    let end = json!({"username": "alice", "id": "0".repeat(64)});
+    // The operation, its body, and the outcome; then whether the caller is named.
+    for (operation, body, outcome, is_named) in [
+        ("login", credentials("alice", "wrong password"), "INVALID_CREDENTIALS", true),
+        ("login", credentials(PASSWORD, "alice's own name"), "INVALID_CREDENTIALS", false),
+        ("get_sessions", json!(null), "OK", true),
+        ("end_session", end.clone(), "UNKNOWN_SESSION", true),
+        ("set_block", block("bob"), "OK", true),
+        ("set_block", block("nobody"), "UNKNOWN_USER", true),
+        ("change_password", new.clone(), "INVALID_CREDENTIALS", true),
+        ("delete_user", credentials("bob", PASSWORD), "FORBIDDEN", false),
+        ("delete_user", credentials("alice", PASSWORD), "INVALID_CREDENTIALS", true),
+        ("logout", json!({"username": "bob"}), "FORBIDDEN", false),
+        ("logout", json!({"username": "alice"}), "OK", true),
+        ("logout", json!({"username": "alice"}), "INVALID_TOKEN", false),
+        ("end_session", end, "INVALID_TOKEN", false),
+        ("change_password", new, "INVALID_TOKEN", false),
+        ("get_sessions", json!(null), "INVALID_TOKEN", false),
+    ] {
+        let call = service.call(operation).token(&alice.token).from("2001:db8::7");
+        let answer = if body.is_null() { call.send() } else { call.json(body).send() };
+        assert_eq!(if answer.status < 400 { "OK" } else { answer.code() }, outcome, "{operation}");
+        let log = service.function(operation).log();
+        let line: Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        assert_eq!((&line["outcome"], &line["source"]), (&json!(outcome), &json!("2001:db8::7")), "{line}");
+        let caller = line["caller"].as_str().map(str::to_lowercase);
+        assert_eq!(caller.as_deref(), is_named.then_some("alice"), "{line}");
+    }
+    assert!(!service.logs().contains(PASSWORD));
+    let call = alice.message("alice", "a note").send();
+    assert_eq!(call.status, 401);
+    assert!(!service.function("send_message").log().contains("source"), "of messages nothing is told");
+}
+
+#[test]
 fn an_event_that_can_not_be_read_is_logged_without_what_it_holds() {
     let service = Service::start();
     let mut event = service.call("get_users").token(UNKNOWN_TOKEN).event();
