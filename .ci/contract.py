@@ -81,6 +81,8 @@ def before_call(_context, case, _arguments):
         case "DeleteUser":
             # Somebody else, so nobody is deleted and nobody's password is guessed.
             put("username", GUEST["username"], 0)
+            if is_password:
+                body["password"] = GUEST["password"]
         case "EndSession":
             put("username", "alice", 30)
         case "SetBlock":

@@ -11,8 +11,8 @@ use shared::token::Token;
 use sqlx::{Connection, MySqlConnection};
 
 /// Name, password and tokens. The events use the tokens; two of Alice's are for `events/logout.json` and
-/// `events/end_session.json` to end, Carol is there to be blocked and to change her password, and
-/// Dave to be deleted.
+/// `events/end_session.json` to end, Dave is there to be blocked and to change his password, and
+/// Erin to be deleted.
 const USERS: [(&str, &str, &[&str]); 4] = [
     (
         "alice",
@@ -24,8 +24,8 @@ const USERS: [(&str, &str, &[&str]); 4] = [
         ],
     ),
     ("bob", "fix it: yes we can", &["demo-token-bob-AAAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
-    ("carol", "a ghost story of 1843", &["demo-token-carol-AAAAAAAAAAAAAAAAAAAAAAAAAA"]),
     ("dave", "open the pod bay doors", &["demo-token-dave-AAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
+    ("erin", "goodbye, blue sky of 1979", &["demo-token-erin-AAAAAAAAAAAAAAAAAAAAAAAAAAA"]),
 ];
 
 #[tokio::main(flavor = "current_thread")]
