@@ -91,7 +91,8 @@ impl<'a> Client<'a> {
                 95..98 => {
                     self.exchange_for(200, &self.session.call("get_users"));
                 }
-                _ => self.come_and_go(),
+                98 => self.come_and_go(),
+                _ => self.meet_a_guest(),
             }
         }
     }
@@ -227,18 +228,47 @@ impl<'a> Client<'a> {
         Some(messages)
     }
 
-    /// Creates a user, logs in and out.
+    /// Logs in, looks where it is logged in, and logs out.
     fn come_and_go(&mut self) {
         let service = self.session.service;
-        let name = format!("guest{}-{}", self.number, self.history.exchanges.len());
-        let user = json!({"username": name, "password": PASSWORD});
-        self.exchange_for(201, &service.call("create_user").json(user));
         let user = json!({"username": self.session.username, "password": PASSWORD});
         if let Some(login) = self.exchange_for(200, &service.call("login").json(user)) {
             let token = login.body["token"].as_str().unwrap();
+            self.exchange_for(200, &service.call("get_sessions").token(token));
             let logout = service.call("logout").token(token).json(json!({"username": self.session.username}));
             // Where the reply to it was lost, the session has ended when it is made again.
             self.exchange(&logout, &[200, 401]);
+        }
+    }
+
+    /// Creates a user who blocks it, changes the password and leaves. What was acknowledged holds.
+    fn meet_a_guest(&mut self) {
+        let (service, me) = (self.session.service, self.session.username.clone());
+        let name = format!("guest{}-{}", self.number, self.history.exchanges.len());
+        let user = json!({"username": name, "password": PASSWORD});
+        if self.exchange_for(201, &service.call("create_user").json(user.clone())).is_none() {
+            return;
+        }
+        let Some(login) = self.exchange_for(200, &service.call("login").json(user)) else { return };
+        let token = login.body["token"].as_str().unwrap();
+        let call = |operation| service.call(operation).token(token);
+
+        let block = call("set_block").json(json!({"username": name, "peer": me, "blocked": true}));
+        if self.exchange_for(200, &block).is_some() {
+            let unheard = self.session.message(&name, "Are you there?");
+            self.exchange_for(403, &unheard);
+        }
+        let new = "battery staple correct";
+        let change = json!({"username": name, "password": PASSWORD, "new_password": new});
+        if self.exchange_for(200, &call("change_password").json(change)).is_none() {
+            return;
+        }
+        // Where the reply to it was lost, the user is gone when it is made again.
+        let delete = call("delete_user").json(json!({"username": name, "password": new}));
+        if self.exchange(&delete, &[200, 401]).is_some() {
+            self.exchange_for(401, &call("get_sessions"));
+            let farewell = self.session.message(&name, "Farewell.");
+            self.exchange_for(404, &farewell);
         }
     }
 
