@@ -147,18 +147,22 @@ impl Report {
     }
 
     /// One row for each case, one column for each way: the median, and the p99 in parentheses; behind it, how many
-    /// times the first way's it is.
+    /// times that of the first way with this unit it is.
     fn print_group(&self, group: &str) {
         let ways = distinct(self.group(group).map(|figure| (figure.way, figure.unit)));
         let heads = ways.iter().map(|(way, unit)| format!("{way}, {unit}").trim_end_matches(", ").to_owned());
         println!("\n### {group}\n\n| | {} |", heads.collect::<Vec<_>>().join(" | "));
         println!("|---|{}", "--:|".repeat(ways.len()));
         for case in distinct(self.group(group).map(|figure| &figure.case)) {
-            let find = |way: &str| self.group(group).find(|figure| figure.case == *case && figure.way == way);
-            let cell = |&(way, unit): &(&str, &str)| {
+            let find = |way: &(&str, &str)| {
+                let mut of_case = self.group(group).filter(|figure| figure.case == *case);
+                of_case.find(|figure| (figure.way, figure.unit) == *way)
+            };
+            let cell = |way: &(&str, &str)| {
                 let Some(figure) = find(way) else { return String::new() };
                 let p99 = figure.p99.map(|p99| format!(" ({})", digits(p99))).unwrap_or_default();
-                let reference = find(ways[0].0).filter(|first| first.way != way && first.unit == unit);
+                let first = ways.iter().find(|(_, unit)| *unit == way.1).filter(|first| *first != way);
+                let reference = first.and_then(find);
                 let ratio = reference.map(|first| format!(" · {:.2}×", figure.value / first.value));
                 digits(figure.value) + &p99 + &ratio.unwrap_or_default()
             };
