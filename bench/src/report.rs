@@ -147,7 +147,7 @@ impl Report {
     }
 
     /// One row for each case, one column for each way: the median, and the p99 in parentheses; behind it, how many
-    /// times that of the first way with this unit it is.
+    /// times the first way's it is.
     fn print_group(&self, group: &str) {
         let ways = distinct(self.group(group).map(|figure| (figure.way, figure.unit)));
         let heads = ways.iter().map(|(way, unit)| format!("{way}, {unit}").trim_end_matches(", ").to_owned());
@@ -161,8 +161,7 @@ impl Report {
             let cell = |way: &(&str, &str)| {
                 let Some(figure) = find(way) else { return String::new() };
                 let p99 = figure.p99.map(|p99| format!(" ({})", digits(p99))).unwrap_or_default();
-                let first = ways.iter().find(|(_, unit)| *unit == way.1).filter(|first| *first != way);
-                let reference = first.and_then(find);
+                let reference = find(&ways[0]).filter(|first| first.way != way.0 && first.unit == way.1);
                 let ratio = reference.map(|first| format!(" · {:.2}×", figure.value / first.value));
                 digits(figure.value) + &p99 + &ratio.unwrap_or_default()
             };
