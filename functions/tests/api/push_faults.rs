@@ -9,7 +9,8 @@ use fastrand::Rng;
 
 use crate::support::follower::stored;
 use crate::support::inbox::truth;
-use crate::support::{Fate, Follower, PushProxy, Service, at_once, wait_until};
+use crate::support::server::send_signal;
+use crate::support::{Fate, Follower, Mode, Proxy, PushProxy, Service, at_once, wait_until};
 
 const USERS: [&str; 3] = ["alice", "bob", "carol"];
 const SENDERS: usize = 8;
@@ -193,6 +194,31 @@ fn no_trouble_with_push_fails_a_send_or_holds_it_up_for_long() {
             assert!(started.elapsed() < 2 * AT_MOST, "{fate:?}: {:?}", started.elapsed());
         }
         assert!(proxy.pushes() > pushes, "nothing was pushed");
+    }
+}
+
+#[test]
+fn a_function_frozen_while_api_gateway_hangs_up_pushes_all_the_same() {
+    let pushes = PushProxy::start(|| Fate::Arrives);
+    let url = pushes.url.replace("http:", "mysql:");
+    let proxy = Proxy::start(&url);
+    let service = Service::start().pushing_to(proxy.url(&url).replace("mysql:", "http:"));
+    pushes.lead_to(service.gateway().web_socket_address());
+    let (alice, bob) = (service.session("alice"), service.session("bob"));
+    let mut socket = bob.connect();
+    for round in 0..10 {
+        alice.message("bob", &format!("{round}")).expect(201);
+        assert!(socket.receive(Duration::from_secs(10)).is_some());
+        let process = service.function("send_message").processes()[0];
+        send_signal("STOP", process);
+        proxy.set(Mode::Refuse);
+        proxy.set(Mode::Forward);
+        thread::scope(|scope| {
+            let sender = scope.spawn(|| alice.message("bob", "after a pause").expect(201));
+            send_signal("CONT", process);
+            sender.join().unwrap();
+        });
+        assert!(socket.receive(Duration::from_secs(10)).is_some(), "round {round}");
     }
 }
 
