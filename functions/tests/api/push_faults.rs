@@ -1,6 +1,8 @@
 //! Promise 10: push is a hint that can be checked. Whatever becomes of pushes and connections, no client is wrong for
 //! longer than until it next asks for changes, and no request fails for it.
 
+use std::io::{self, Read};
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -220,6 +222,28 @@ fn a_function_frozen_while_api_gateway_hangs_up_pushes_all_the_same() {
         });
         assert!(socket.receive(Duration::from_secs(10)).is_some(), "round {round}");
     }
+}
+
+#[test]
+fn a_push_whose_connection_breaks_is_sent_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let service = Service::start().pushing_to(format!("http://{}", listener.local_addr().unwrap()));
+    let target = service.gateway().web_socket_address();
+    thread::spawn(move || {
+        // The first connection is reset, with the request half read.
+        let (mut first, _) = listener.accept().unwrap();
+        first.read_exact(&mut [0]).unwrap();
+        drop(first);
+        let (mut client, _) = listener.accept().unwrap();
+        let mut server = TcpStream::connect(target).unwrap();
+        let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        thread::spawn(move || io::copy(&mut from, &mut to));
+        io::copy(&mut server, &mut client).ok();
+    });
+    let (alice, bob) = (service.session("alice"), service.session("bob"));
+    let mut socket = bob.connect();
+    alice.message("bob", "Hi!").expect(201);
+    assert!(socket.receive(Duration::from_secs(10)).is_some());
 }
 
 #[test]
