@@ -112,9 +112,9 @@ send_message: BEGIN
   IF v_same THEN
     SELECT 'replayed', v_stored_id, v_caller, v_receiver, DATE_FORMAT(v_time, '%Y-%m-%dT%H:%i:%s.%fZ');
   ELSEIF v_stored_id IS NOT NULL THEN
-    SELECT own.blocked OR other.blocked INTO v_blocked
-      FROM memberships AS own JOIN memberships AS other ON other.username = v_receiver AND other.peer = v_caller
-     WHERE own.username = v_caller AND own.peer = v_receiver;
+    SELECT MAX(blocked) INTO v_blocked
+      FROM memberships FORCE INDEX (PRIMARY)
+     WHERE username = v_first AND peer = v_second OR username = v_second AND peer = v_first;
     SELECT IF(v_blocked, 'blocked', 'key_reused');
   ELSE
     -- Nothing has this key, so another message should have this id.

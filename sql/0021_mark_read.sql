@@ -1,5 +1,6 @@
 -- Moves the caller's read marker in the conversation of the two users forward to p_id. Answers ('ok', read_id, unread),
--- after a move also who is to be told as push_conversation does; or ('invalid_token'), ('forbidden', the field at fault), ('unknown_message') if no message has this id yet.
+-- after a move also who is to be told as push_conversation does; or ('invalid_token'), ('forbidden', the field at fault),
+-- ('unknown_message') if no message has this id yet.
 CREATE PROCEDURE IF NOT EXISTS mark_read(
   p_token    BINARY(32),
   p_sender   VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,

@@ -1,11 +1,12 @@
 //! Open WebSocket connections, and what they are to be told.
 
 use sqlx::Row;
-use sqlx::mysql::MySqlRow;
+use sqlx::mysql::{MySql, MySqlArguments, MySqlRow};
+use sqlx::query::Query;
 
 use crate::Error;
 use crate::conversation::Conversation;
-use crate::database::Database;
+use crate::database::{Database, text};
 use crate::token::Token;
 
 /// The statement of [`connect`].
@@ -23,7 +24,7 @@ pub struct Push {
 
 impl Push {
     pub(crate) fn from_row(row: &MySqlRow) -> Result<Self, sqlx::Error> {
-        Ok(Self { connection: connection(row)?, conversation: Conversation::from_row(row, 2)? })
+        Ok(Self { connection: text(row.try_get(1)?)?, conversation: Conversation::from_row(row, 2)? })
     }
 }
 
@@ -32,8 +33,8 @@ impl Push {
 /// Fails with [`Error::InvalidToken`]. Safe to repeat.
 pub async fn connect(database: &Database, token: &Token, connection: &str) -> Result<Vec<String>, Error> {
     let query = || sqlx::query(CONNECT).bind(token.hash()).bind(connection.as_bytes());
-    let (_, displaced) = database.call_for_more(&["ok"], "close", query).await?;
-    closed(&displaced)
+    let (_, displaced) = call_for_closed(database, query).await?;
+    Ok(displaced)
 }
 
 /// Forgets a connection that has gone; not if it is younger than 30 s, as it may not be open yet.
@@ -42,11 +43,14 @@ pub async fn disconnect(database: &Database, connection: &str) -> Result<(), Err
     Ok(())
 }
 
-/// The connections of rows that say which are to be closed.
-pub(crate) fn closed(rows: &[MySqlRow]) -> Result<Vec<String>, Error> {
-    Ok(rows.iter().map(connection).collect::<Result<_, _>>()?)
-}
-
-fn connection(row: &MySqlRow) -> Result<String, sqlx::Error> {
-    String::from_utf8(row.try_get(1)?).map_err(|error| sqlx::Error::Decode(error.into()))
+/// Calls a procedure that answers one row as `ok`, and behind it the connections that are to be closed.
+///
+/// Fails as [`Database::call`] does.
+pub(crate) async fn call_for_closed<'q>(
+    database: &Database,
+    query: impl Fn() -> Query<'q, MySql, MySqlArguments>,
+) -> Result<(MySqlRow, Vec<String>), Error> {
+    let (row, closed) = database.call_for_more(&["ok"], "close", query).await?;
+    let closed = closed.iter().map(|row| text(row.try_get(1)?)).collect::<Result<_, _>>()?;
+    Ok((row, closed))
 }

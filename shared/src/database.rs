@@ -170,6 +170,11 @@ pub(crate) fn is_empty(row: &MySqlRow) -> Result<bool, DatabaseError> {
     Ok(row.try_get::<&str, _>(0)? == "empty")
 }
 
+/// Text that the database has answered as bytes, which no character set can change.
+pub(crate) fn text(bytes: Vec<u8>) -> Result<String, sqlx::Error> {
+    String::from_utf8(bytes).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
 impl Held {
     /// Whether the server can still have the connection open. A second of margin covers the time that the
     /// next statement takes to reach it.

@@ -8,7 +8,7 @@ use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
 use crate::connection::Push;
-use crate::database::{Database, DatabaseError};
+use crate::database::{Database, DatabaseError, text};
 use crate::number::MAX_SAFE_INTEGER;
 use crate::token::Token;
 use crate::user::Username;
@@ -200,12 +200,11 @@ pub async fn get_messages(
 impl Message {
     /// Reads the five columns from `column` on.
     pub(crate) fn from_row(row: &MySqlRow, column: usize) -> Result<Self, sqlx::Error> {
-        let text: Vec<u8> = row.try_get(column + 3)?;
         Ok(Self {
             id: row.try_get(column)?,
             sender: row.try_get(column + 1)?,
             receiver: row.try_get(column + 2)?,
-            text: String::from_utf8(text).map_err(|error| sqlx::Error::Decode(error.into()))?,
+            text: text(row.try_get(column + 3)?)?,
             time_stamp: row.try_get(column + 4)?,
         })
     }

@@ -7,8 +7,8 @@ use serde::Serialize;
 use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
-use crate::connection;
-use crate::database::Database;
+use crate::connection::call_for_closed;
+use crate::database::{Database, text};
 use crate::password::{Hasher, Password, PasswordHash};
 use crate::token::Token;
 use crate::user::{User, Username};
@@ -104,11 +104,9 @@ pub struct Session {
 impl Session {
     /// Reads the five columns from `column` on.
     fn from_row(row: &MySqlRow, column: usize) -> Result<Self, sqlx::Error> {
-        let device: Option<Vec<u8>> = row.try_get(column + 1)?;
-        let device = device.map(String::from_utf8).transpose();
         Ok(Self {
             id: row.try_get(column)?,
-            device: device.map_err(|error| sqlx::Error::Decode(error.into()))?,
+            device: row.try_get::<Option<_>, _>(column + 1)?.map(text).transpose()?,
             created_at: row.try_get(column + 2)?,
             expires_at: row.try_get(column + 3)?,
             current: row.try_get(column + 4)?,
@@ -212,9 +210,8 @@ pub async fn logout(
     everywhere: bool,
 ) -> Result<(User, Vec<String>), Error> {
     let query = || sqlx::query(LOGOUT).bind(token.hash()).bind(username.as_str()).bind(everywhere);
-    let (row, closed) = database.call_for_more(&["ok"], "close", query).await?;
-    let user = User { username: row.try_get(1)?, logged_in: row.try_get(2)? };
-    Ok((user, connection::closed(&closed)?))
+    let (row, closed) = call_for_closed(database, query).await?;
+    Ok((User { username: row.try_get(1)?, logged_in: row.try_get(2)? }, closed))
 }
 
 /// The live sessions of the user whose session `token` opens.
@@ -240,9 +237,8 @@ pub async fn end_session(
     id: &SessionId,
 ) -> Result<(User, Vec<String>), Error> {
     let query = || sqlx::query(END_SESSION).bind(token.hash()).bind(username.as_str()).bind(&id.0);
-    let (row, closed) = database.call_for_more(&["ok"], "close", query).await?;
-    let user = User { username: row.try_get(1)?, logged_in: row.try_get(2)? };
-    Ok((user, connection::closed(&closed)?))
+    let (row, closed) = call_for_closed(database, query).await?;
+    Ok((User { username: row.try_get(1)?, logged_in: row.try_get(2)? }, closed))
 }
 
 #[cfg(test)]

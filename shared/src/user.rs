@@ -5,7 +5,7 @@ use std::str::FromStr;
 use serde::Serialize;
 use sqlx::Row;
 
-use crate::connection;
+use crate::connection::call_for_closed;
 use crate::database::Database;
 use crate::password::PasswordHash;
 use crate::session::Source;
@@ -141,8 +141,8 @@ pub async fn change_password(
             .bind(new_hash.as_str())
             .bind(&source.0)
     };
-    let (row, closed) = database.call_for_more(&["ok"], "close", query).await?;
-    Ok((row.try_get(1)?, connection::closed(&closed)?))
+    let (row, closed) = call_for_closed(database, query).await?;
+    Ok((row.try_get(1)?, closed))
 }
 
 /// Second half of `DeleteUser`, if the password matches `hash`: deletes the user whose session `token` opens. Returns the name
@@ -156,6 +156,6 @@ pub async fn delete_user(
     hash: &PasswordHash,
 ) -> Result<(String, Vec<String>), Error> {
     let query = || sqlx::query(DELETE_USER).bind(token.hash()).bind(hash.as_str());
-    let (row, closed) = database.call_for_more(&["ok"], "close", query).await?;
-    Ok((row.try_get(1)?, connection::closed(&closed)?))
+    let (row, closed) = call_for_closed(database, query).await?;
+    Ok((row.try_get(1)?, closed))
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use local::WebSocket;
 use serde_json::{Value, json};
-
 use sqlx::Row;
 
 use super::inbox::State;
