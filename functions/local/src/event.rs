@@ -16,6 +16,7 @@ use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
+use crate::gateway::Parameters;
 use crate::http::{Answer, json};
 
 pub(crate) const HOST: &str = "localhost";
@@ -32,6 +33,8 @@ struct Event<'a> {
     headers: Values<'a>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     query_string_parameters: Values<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    path_parameters: &'a Parameters,
     request_context: RequestContext<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<Cow<'a, str>>,
@@ -67,7 +70,14 @@ struct Http<'a> {
 }
 
 /// The event of a request, as JSON.
-pub(crate) fn event(parts: &Parts, body: &[u8], route: &str, id: &str, source: IpAddr) -> String {
+pub(crate) fn event(
+    parts: &Parts,
+    body: &[u8],
+    route: &str,
+    path_parameters: &Parameters,
+    id: &str,
+    source: IpAddr,
+) -> String {
     let query = parts.uri.query().unwrap_or_default();
     let mut query_string_parameters = Values::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -106,6 +116,7 @@ pub(crate) fn event(parts: &Parts, body: &[u8], route: &str, id: &str, source: I
         },
         headers,
         query_string_parameters,
+        path_parameters,
         body,
         is_base64_encoded,
     };

@@ -3,7 +3,7 @@
 //! It answers as API Gateway does, with two exceptions: it does not throttle, and a request line or a header that hyper
 //! can't read is a 400 without a body.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -18,6 +18,7 @@ use hyper::header::{
 };
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, Request, StatusCode};
+use percent_encoding::percent_decode_str;
 use tokio::task::AbortHandle;
 
 use crate::function::Function;
@@ -55,9 +56,9 @@ pub struct Settings<'a> {
     pub binaries: PathBuf,
     /// How many environments each function may have.
     pub environments: usize,
-    /// The functions' environment variables. They also have those with which they can push to connections:
-    /// `CONNECTIONS_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, unless
-    /// these are set here to something else.
+    /// The functions' environment variables. They also have `WEB_SOCKET_URL`, where clients connect, and those with which
+    /// they can push to connections: `CONNECTIONS_URL`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and
+    /// `AWS_SESSION_TOKEN`; unless these are set here to something else.
     pub variables: &'a [(&'a str, &'a str)],
     /// What the functions write to, if not each to a file of its own, which [`Function::log`] tells.
     pub log: Option<File>,
@@ -69,6 +70,8 @@ pub(crate) struct Api {
     pub(crate) functions: Vec<(FunctionTemplate, Function)>,
     /// The number of the function, by method and path.
     routes: HashMap<String, usize>,
+    /// The routes with parameters, as in `GET /web/{file}`, and the numbers of their functions.
+    patterns: Vec<(String, usize)>,
     cors: Cors,
     pub(crate) timeout: Duration,
 }
@@ -80,9 +83,11 @@ impl Gateway {
         let Settings { template, binaries, environments, variables, log, web_socket } = settings;
         let Template { functions, connect, cors, timeout } = template;
         let web_socket_address = web_socket.listener.local_addr().expect("its address");
+        let web_socket_url = format!("ws://{web_socket_address}");
         let connections_url = format!("http://{web_socket_address}");
         let credentials = credentials();
         let own = [
+            ("WEB_SOCKET_URL", web_socket_url.as_str()),
             ("CONNECTIONS_URL", connections_url.as_str()),
             ("AWS_REGION", REGION),
             ("AWS_ACCESS_KEY_ID", credentials.access_key_id()),
@@ -103,10 +108,12 @@ impl Gateway {
         let routes = functions.iter().enumerate();
         let routes = routes
             .flat_map(|(number, (template, _))| template.routes.iter().map(move |route| (route, number)));
-        let routes = routes.map(|(route, number)| (route.clone(), number)).collect();
+        let routes = routes.map(|(route, number)| (route.clone(), number));
+        let (patterns, exact): (Vec<_>, Vec<_>) = routes.partition(|(route, _)| route.contains('{'));
+        let routes = exact.into_iter().collect();
 
         let address = listener.local_addr().expect("its address");
-        let api = Arc::new(Api { functions, routes, cors, timeout });
+        let api = Arc::new(Api { functions, routes, patterns, cors, timeout });
         let server = http::serve(listener, {
             let api = Arc::clone(&api);
             move |client, request| Arc::clone(&api).serve(client, request)
@@ -183,8 +190,8 @@ impl Api {
         if head_size(parts) > MAX_HEAD {
             return message(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         }
-        let route = format!("{} {}", parts.method, parts.uri.path());
-        let Some(&function) = self.routes.get(&route) else {
+        let request = format!("{} {}", parts.method, parts.uri.path());
+        let Some((route, function, parameters)) = self.route(&request) else {
             let is_preflight = parts.method == Method::OPTIONS;
             return if is_preflight {
                 self.cors.preflight(&parts.headers)
@@ -193,7 +200,7 @@ impl Api {
             };
         };
         let Ok(body) = body else { return message(StatusCode::PAYLOAD_TOO_LARGE) };
-        let event = event::event(parts, &body, &route, id, source);
+        let event = event::event(parts, &body, route, &parameters, id, source);
         if event.len() > MAX_EVENT {
             return message(StatusCode::PAYLOAD_TOO_LARGE);
         }
@@ -203,6 +210,40 @@ impl Api {
         self.cors.add(&parts.headers, answer.headers_mut());
         answer
     }
+
+    /// The route of a request, the number of its function, and the values of the path's parameters. An exact route comes
+    /// before one with parameters.
+    fn route(&self, request: &str) -> Option<(&str, usize, Parameters)> {
+        if let Some((route, function)) = self.routes.get_key_value(request) {
+            return Some((route, *function, Parameters::new()));
+        }
+        let mut patterns = self.patterns.iter();
+        patterns.find_map(|(route, function)| Some((route.as_str(), *function, parameters(route, request)?)))
+    }
+}
+
+/// The values of a path's parameters, by name, percent-decoded.
+pub(crate) type Parameters = BTreeMap<String, String>;
+
+/// The values in a request of the parameters of a route, such as `GET /web/{file}`. `None` if it is not its request. A
+/// parameter is a whole segment of the path, and not empty.
+fn parameters(route: &str, request: &str) -> Option<Parameters> {
+    let (route, request): (Vec<_>, Vec<_>) = (route.split('/').collect(), request.split('/').collect());
+    if route.len() != request.len() {
+        return None;
+    }
+    let mut parameters = Parameters::new();
+    for (part, value) in route.into_iter().zip(request) {
+        match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+            Some(name) if !value.is_empty() => {
+                let value = percent_decode_str(value).decode_utf8_lossy();
+                parameters.insert(name.into(), value.into());
+            }
+            None if part == value => {}
+            _ => return None,
+        }
+    }
+    Some(parameters)
 }
 
 fn head_size(parts: &Parts) -> usize {

@@ -1,5 +1,5 @@
 //! `make run`: migrates the database of `DATABASE_URL`, adds demo users, and serves all routes on
-//! <http://localhost:9000>, and WebSocket on `ws://localhost:9001`.
+//! <http://localhost:9000>, with a page to chat on at `/`, and WebSocket on `ws://localhost:9001`.
 //!
 //! `DATABASE_URL` names a user who may create the database and users. The script `server` sets it, unless it is set
 //! already. With `WATCH=1`, functions are built and started anew when their source changes.
@@ -75,7 +75,8 @@ fn fail(message: &str) -> ! {
 fn ready(tokens: &str) -> String {
     format!(
         r#"
-Ready on http://localhost:9000 and ws://localhost:9001. In another terminal, as Alice and Bob:
+Ready on http://localhost:9000 and ws://localhost:9001. Open the first in a browser for a page to chat on.
+In another terminal, as Alice and Bob:
 
 {tokens}
   JSON='Content-Type: application/json'

@@ -23,7 +23,7 @@ pub(crate) struct FunctionTemplate {
     /// Its logical id in the template.
     pub(crate) id: String,
     pub(crate) binary: String,
-    /// Those of the HTTP API: method and path, as in `GET /users`.
+    /// Those of the HTTP API: method and path, as in `GET /users` or `GET /web/{file}`.
     pub(crate) routes: Vec<String>,
 }
 

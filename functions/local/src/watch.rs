@@ -14,8 +14,9 @@ const PERIOD: Duration = Duration::from_millis(500);
 
 /// Never returns. Migrations are not made again: that is what `make run` is for.
 pub(crate) fn watch(root: &Path, gateway: &Gateway) -> ! {
-    println!("Watching functions/src and shared/src.");
-    let changed = || ["functions/src", "shared/src"].iter().map(|source| newest(&root.join(source))).max();
+    println!("Watching functions/src, functions/web and shared/src.");
+    let sources = ["functions/src", "functions/web", "shared/src"];
+    let changed = || sources.iter().map(|source| newest(&root.join(source))).max();
     let mut built = changed();
     loop {
         sleep(PERIOD);

@@ -31,6 +31,9 @@ Resources:
       Events:
         Get: {Type: HttpApi, Properties: {Method: GET, Path: /echo}}
         Post: {Type: HttpApi, Properties: {Method: POST, Path: /echo}}
+        File: {Type: HttpApi, Properties: {Method: GET, Path: '/echo/{file}'}}
+        Own: {Type: HttpApi, Properties: {Method: GET, Path: /echo/own}}
+        Two: {Type: HttpApi, Properties: {Method: GET, Path: '/{first}/of/{second}'}}
 ";
 
 static READ: LazyLock<Template> = LazyLock::new(|| {
@@ -166,6 +169,35 @@ fn what_has_no_route_is_not_found() {
         if !request.starts_with("HEAD") {
             assert_eq!(body(&answer), json!({"message": "Not Found"}), "{request}");
         }
+    }
+}
+
+#[test]
+fn a_segment_of_the_path_can_be_a_parameter_and_exact_routes_come_first() {
+    let gateway = start(1);
+    let mut client = client(&gateway);
+    for (path, route, parameters) in [
+        ("/echo/a.js", "GET /echo/{file}", json!({"file": "a.js"})),
+        ("/echo/a.js?b=c", "GET /echo/{file}", json!({"file": "a.js"})),
+        ("/echo/%C3%A9%20+%2f", "GET /echo/{file}", json!({"file": "\u{e9} +/"})),
+        ("/echo/%FF%00", "GET /echo/{file}", json!({"file": "\u{fffd}\0"})),
+        ("/echo/%2e%2e", "GET /echo/{file}", json!({"file": ".."})),
+        ("/echo/..", "GET /echo/{file}", json!({"file": ".."})),
+        ("/echo/{file}", "GET /echo/{file}", json!({"file": "{file}"})),
+        ("/echo/own", "GET /echo/own", Value::Null),
+        ("/echo", "GET /echo", Value::Null),
+        ("/1/of/2", "GET /{first}/of/{second}", json!({"first": "1", "second": "2"})),
+    ] {
+        let answer = send(&mut client, &format!("GET {path} HTTP/1.1"), b"");
+        assert_eq!(answer.status, 200, "{path}");
+        let event = body(&answer);
+        assert_eq!((&event["routeKey"], &event["pathParameters"]), (&json!(route), &parameters), "{path}");
+        assert_eq!(event["requestContext"]["routeKey"], route, "{path}");
+        assert_eq!(event["rawPath"], path.split('?').next().unwrap());
+    }
+    for request in ["GET /echo/", "GET /echo/a/b", "GET /echo//", "POST /echo/a.js", "GET //of/2"] {
+        let answer = send(&mut client, &format!("{request} HTTP/1.1"), b"");
+        assert_eq!((answer.status, body(&answer)), (404, json!({"message": "Not Found"})), "{request}");
     }
 }
 

@@ -449,6 +449,7 @@ fn a_setting_takes_the_place_of_the_gateways_own() {
     let own = Service::new().variables;
     let url = own["CONNECTIONS_URL"].strip_prefix("http://127.0.0.1:").unwrap();
     assert!(url.parse::<u16>().is_ok(), "{url}");
+    assert_eq!(own["WEB_SOCKET_URL"], format!("ws://127.0.0.1:{url}"), "where clients connect");
     let variables = [("CONNECTIONS_URL", "http://proxy"), ("OTHER", "1")];
     let service = Service::start(PATIENCE, PATIENCE, TEMPLATE, &variables);
     assert_eq!(
