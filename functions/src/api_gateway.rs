@@ -4,7 +4,7 @@
 //! `lambda_http` could read events too, but panics or fails on some that API Gateway sends: query strings that are not
 //! valid in a URI, such as `?after=<`, and control characters in headers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -32,6 +32,8 @@ struct HttpEvent {
     raw_query_string: Option<ByteBuf>,
     /// The values of a header that was sent more than once are joined by commas.
     headers: Option<BTreeMap<ByteBuf, Option<ByteBuf>>>,
+    /// Percent-decoded.
+    path_parameters: Option<BTreeMap<ByteBuf, Option<ByteBuf>>>,
     request_context: Option<EventContext>,
     body: Option<ByteBuf>,
     is_base64_encoded: Option<bool>,
@@ -54,7 +56,7 @@ struct Http {
 }
 
 /// Reads an event. Returns the request's id (API Gateway's, which the client sees too, or else Lambda's) and the
-/// request, without method and path, since a function serves one route.
+/// request, without method and path, which say no more than the function's name and the path's parameters.
 ///
 /// Fails with [`ApiError::UnreadableEvent`] on an event that API Gateway can't have sent.
 pub(crate) fn read(event: Event) -> (String, Result<Request, ApiError>) {
@@ -109,7 +111,9 @@ impl HttpEvent {
                 request.headers_mut().try_append(name, header_value(value.into_vec())).ok()?;
             }
         }
-        Some(request)
+        let parameters = self.path_parameters.unwrap_or_default().into_iter();
+        let parameters = parameters.filter_map(|(name, value)| Some((text(&name), text(&value?))));
+        Some(request.with_path_parameters(parameters.collect::<HashMap<_, _>>()))
     }
 }
 

@@ -56,6 +56,9 @@ pub enum ApiError {
     /// The operation itself was refused.
     #[error(transparent)]
     Refused(#[from] Error),
+    /// No file has the name that the path ends with.
+    #[error("There is no file of this name; the page at `/` leads to those that there are.")]
+    UnknownFile,
     /// The answer was not ready in time.
     #[error("The service is too slow at the moment; try again shortly.")]
     Timeout,
@@ -153,6 +156,9 @@ impl ApiError {
                 .field("id", "is not the id of a message of this conversation"),
             Self::Refused(Error::UnknownSession) => told(S::NOT_FOUND, "UNKNOWN_SESSION")
                 .field("id", "is not the id of a live session of the caller"),
+            Self::UnknownFile => {
+                told(S::NOT_FOUND, "UNKNOWN_FILE").field("file", "is not the name of a file")
+            }
             Self::Refused(Error::UnknownPosition) => {
                 told(S::GONE, "UNKNOWN_POSITION").field("after", "is beyond the newest position")
             }

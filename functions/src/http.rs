@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use lambda_http::Body;
 use lambda_http::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use lambda_http::http::{HeaderValue, StatusCode};
+use lambda_http::{Body, Request};
 use serde::Serialize;
+use shared::SettingError;
 use shared::database::Database;
 
 use crate::function::Function;
@@ -32,10 +33,36 @@ where
         Ok(database) => database,
         Err(error) => return function.can_not_start(error),
     };
+    let handle = async |request, deadline, requester: &Requester| {
+        handle(&Context::new(request, &database, deadline, requester)).await
+    };
+    serve(&function, handle).await
+}
+
+/// Serves without a database: answers each request with what `handle` makes of it and of `resource`, which has been
+/// made of the settings.
+///
+/// Ends as [`run`] does.
+pub async fn run_without_database<T>(
+    operation: &'static str,
+    resource: Result<T, SettingError>,
+    handle: impl Fn(&T, &Request) -> Result<Response, ApiError>,
+) -> ExitCode {
+    let function = Function::start(operation);
+    match resource {
+        Ok(resource) => serve(&function, async |request, _, _| handle(&resource, &request)).await,
+        Err(error) => function.can_not_start(error),
+    }
+}
+
+async fn serve<H>(function: &Function, handle: H) -> ExitCode
+where
+    H: AsyncFn(Request, Instant, &Requester) -> Result<Response, ApiError>,
+{
     let answer = async |event| {
         let (id, request) = api_gateway::read(event);
         let (deadline, requester) = (Instant::now() + REQUEST_DEADLINE, Requester::default());
-        let work = async { handle(&Context::new(request?, &database, deadline, &requester)).await };
+        let work = async { handle(request?, deadline, &requester).await };
         let result = function.attempt(&id, REQUEST_DEADLINE, &requester, work).await;
         Ok(api_gateway::answer(result.unwrap_or_else(|error| error.to_response(&id))))
     };

@@ -12,6 +12,8 @@ pub fn setting(name: &'static str) -> Result<String, SettingError> {
 #[derive(Debug, thiserror::Error)]
 #[error("{name} {problem}")]
 pub struct SettingError {
-    pub(crate) name: &'static str,
-    pub(crate) problem: &'static str,
+    /// Its name.
+    pub name: &'static str,
+    /// What is wrong with it.
+    pub problem: &'static str,
 }

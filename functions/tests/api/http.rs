@@ -46,7 +46,9 @@ fn odd_requests_get_what_the_contract_or_api_gateway_says_and_never_a_5xx() {
         ("GET /users?after=%ff", token.clone(), Vec::new(), 400),
         ("GET /users?after=a b", token.clone(), Vec::new(), 400),
         ("GET /users?limit=1&limit=1", token.clone(), Vec::new(), 400),
-        ("GET /", token.clone(), Vec::new(), 404),
+        ("GET /", token.clone(), Vec::new(), 200),
+        ("GET /?utm_source=a&&%", String::new(), b"a body".to_vec(), 200),
+        ("POST /", String::new(), Vec::new(), 404),
         ("GET /users", format!("{token}X-Long: {}\r\n", "x".repeat(20_000)), Vec::new(), 431),
         ("GET /users", token.clone(), Vec::new(), 200),
     ] {

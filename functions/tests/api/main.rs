@@ -42,6 +42,7 @@ mod set_block;
 mod soak;
 mod sync;
 mod tls;
+mod web;
 
 /// A module of tests for each operation, which has at least what all have.
 #[test]

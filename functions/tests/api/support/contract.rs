@@ -122,7 +122,7 @@ fn parameters(operation: &Part) -> Vec<Field> {
     in_query.map(field).collect()
 }
 
-/// The operations of all functions that the template has a route to.
+/// The operations of all functions that the template has a route to, but for the one that serves files.
 pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
     let read = |name| {
         let operation = operation(name);
@@ -139,7 +139,7 @@ pub static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
             body: body.map(|body| &body.get("examples").unwrap().all()[0].1.value["value"]),
         }
     };
-    TEMPLATE.binaries().map(read).collect()
+    TEMPLATE.binaries().filter(|name| *name != "web").map(read).collect()
 });
 
 /// The operation that the function `name` serves: `send_message` is `SendMessage`.

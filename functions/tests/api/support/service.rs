@@ -417,7 +417,7 @@ impl Answer {
     }
 
     /// Reads an answer, without the headers that are HTTP's own.
-    fn of_gateway(answer: local::Answer) -> Self {
+    pub fn of_gateway(answer: local::Answer) -> Self {
         let local::Answer { status, mut headers, body } = answer;
         headers.retain(|name, _| !["content-length", "date"].contains(&name.as_str()));
         Self { status, headers, body: serde_json::from_slice(&body).unwrap() }
@@ -434,7 +434,8 @@ impl Answer {
         contract::check(operation, event, self);
     }
 
-    fn check_problem(&self, event: &Value) {
+    /// Checks what holds for every refusal of `event`.
+    pub fn check_problem(&self, event: &Value) {
         let body = &self.body;
         let request_id = event["requestContext"]["requestId"].as_str();
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{body}");
