@@ -6,8 +6,8 @@ import { mkdtemp } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pipeline } from 'node:stream'
 import { createInterface } from 'node:readline'
+import { pipeline } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 
 const SERVER = fileURLToPath(new URL('../../local/server', import.meta.url))
