@@ -80,12 +80,13 @@ async function startProxy(target) {
   })
   proxy.listen(0, host)
   await once(proxy, 'listening')
+  const closed = once(proxy, 'close')
   const { port } = /** @type {import('node:net').AddressInfo} */ (proxy.address())
   return {
     port,
     stop: async () => {
       proxy.close()
-      await once(proxy, 'close')
+      await closed
     },
   }
 }
