@@ -54,7 +54,22 @@ impl Web {
             .header(CONTENT_SECURITY_POLICY, HeaderValue::try_from(policy).expect("a plain origin"))
             .header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
             .header(OPENER_POLICY, HeaderValue::from_static("same-origin"));
-        Ok(Self { page, files: files!["openapi.yaml"] })
+        Ok(Self {
+            page,
+            files: files![
+                "client.js",
+                "conversation.js",
+                "dom.js",
+                "icon.svg",
+                "inbox.js",
+                "new_message.js",
+                "openapi.yaml",
+                "page.css",
+                "page.js",
+                "settings.js",
+                "sign_in.js",
+            ],
+        })
     }
 }
 

@@ -1,0 +1,874 @@
+/**
+ * A client of the chat backend, for browsers and for Node.js 22 or later.
+ *
+ *     const service = { url: 'http://localhost:9000', webSocketUrl: 'ws://localhost:9001' }
+ *     const chat = await Chat.login(service, 'alice', 'white rabbit 1865')
+ *     chat.on('message', ({ sender, message }) => console.log(`${sender}: ${message}`))
+ *     await chat.send('bob', 'Hi, Bob!')
+ *
+ * It keeps the user's conversations as the service has them: it listens on a WebSocket, fetches what events leave out, and
+ * repeats what fails for a while. docs/api.md has the rules that it follows, under "Sending reliably", "Staying in sync"
+ * and "Being told at once".
+ */
+
+/**
+ * Where the service is: its two URLs. `storage`, such as `sessionStorage`, keeps a session and its unsent messages beyond the
+ * page. `fetch` and `WebSocket` are used in place of the usual ones.
+ * @typedef {object} Service
+ * @property {string} url
+ * @property {string} webSocketUrl
+ * @property {Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>} [storage]
+ * @property {typeof globalThis.fetch} [fetch]
+ * @property {typeof globalThis.WebSocket} [WebSocket]
+ */
+
+/**
+ * A message, as the service has stored it. `id` counts 1, 2, 3 … in its conversation; `time_stamp` is RFC 3339 in UTC.
+ * @typedef {{ id: number, sender: string, receiver: string, message: string, time_stamp: string }} Message
+ */
+
+/**
+ * A conversation as the service answers it. In an event about a long message the text is left out.
+ * @typedef {object} State
+ * @property {string} peer
+ * @property {Omit<Message, 'message'> & { message?: string }} last_message
+ * @property {number} unread
+ * @property {number} read_id
+ * @property {number} peer_read_id
+ * @property {boolean} blocked
+ */
+
+/**
+ * A message that is not known to be stored yet. With an `error` it has been refused, and waits for {@link Chat.resend} or
+ * {@link Chat.discard}. `isHere`: a message of this text is there already, as its event can come before the answer.
+ * @typedef {object} Outgoing
+ * @property {string} key
+ * @property {string} receiver
+ * @property {string} message
+ * @property {ChatError | null} error
+ * @property {boolean} isHere
+ */
+
+/** @typedef {{ username: string, token: string, expires_at: string }} Session */
+
+/** @typedef {{ id: string, device: string | null, created_at: string, expires_at: string, current: boolean }} Device */
+
+/** `online` while the WebSocket is open. @typedef {'offline' | 'connecting' | 'online'} Status */
+
+/**
+ * What {@link Chat.on} tells of:
+ * - `status`: {@link Chat.status} has changed
+ * - `ready`: the first conversations of the inbox are here
+ * - `conversation`: something in it has changed
+ * - `message`: a message is new, whoever has sent it, from wherever
+ * - `error`: something failed that nobody waits for, and that is not worth repeating
+ * - `end`: the session is over, because of an error or, without one, because the user wanted it
+ * @typedef {{ status: Status, ready: null, conversation: Conversation, message: Message, error: unknown, end: ChatError | null }} Events
+ */
+
+/** How long a request may take, in milliseconds: the service answers within 5 s. */
+const REQUEST = 10_000
+/** The first and the longest pause before something is tried again. */
+const FIRST_PAUSE = 500
+const LONGEST_PAUSE = 60_000
+/** How often the connection is kept from being idle: API Gateway closes one after 10 minutes. */
+const PING = 5 * 60_000
+/** How often the service is asked whether an event has been lost. */
+const CHECK = 3 * 60_000
+/** How long an event may take after the answer that it belongs to. */
+const EVENT = 2_000
+
+/** The order of the characters that a username may have, as the service sorts them; letters without regard to case. */
+const ALPHABET = '+-.0123456789@ABCDEFGHIJKLMNOPQRSTUVWXYZ_'
+
+/** Why the service has not done what it was asked for. `message` is for people, `code` for programs. */
+export class ChatError extends Error {
+  /**
+   * @param {string} message
+   * @param {number} status the HTTP status, or 0 if there was no answer
+   * @param {string} code as docs/api.md lists them; `NO_ANSWER`; empty if API Gateway itself answered
+   * @param {{ field: string, detail: string }[]} [errors] the fields at fault
+   * @param {number} [retryAfter] in how many seconds to try again
+   */
+  constructor(message, status, code, errors = [], retryAfter) {
+    super(message)
+    this.name = 'ChatError'
+    this.status = status
+    this.code = code
+    this.errors = errors
+    this.retryAfter = retryAfter
+  }
+
+  /** Whether the same request may succeed later. */
+  get isTemporary() {
+    return this.status === 0 || this.status === 429 || this.status >= 500
+  }
+}
+
+/** A conversation, as far as it is known. Read it; {@link Chat} changes it. */
+export class Conversation {
+  /**
+   * The newest of the states that the service has answered or pushed. Never put together from other answers: of two
+   * states that a conversation was in one is the newer, and nothing else could be compared with them.
+   * @type {State | null}
+   */
+  #state = null
+  /** The greatest id heard of. */
+  #heardOf = 0
+  #isEmpty = false
+
+  /** @param {string} peer */
+  constructor(peer) {
+    /** @readonly */
+    this.key = peer.toLowerCase()
+    /** The other user's name; one's own in notes to oneself. */
+    this.peer = peer
+    /**
+     * Messages with consecutive ids. The last is the newest, but for the moments in which newer ones are fetched.
+     * @type {Message[]}
+     */
+    this.messages = []
+    /**
+     * What waits to be sent, in order.
+     * @type {Outgoing[]}
+     */
+    this.outgoing = []
+    /** Whether the user blocks the peer. */
+    this.blocked = false
+  }
+
+  /** The newest message; undefined if there is none. Without `message` until a long text has been fetched. */
+  get last_message() {
+    const [here, told] = [this.messages.at(-1), this.#state?.last_message]
+    return here && here.id >= (told?.id ?? 0) ? here : told
+  }
+
+  /** When something was last written, for comparisons: what waits to be sent is newer than everything. */
+  get time() {
+    return this.outgoing.length > 0 ? '~' : (this.last_message?.time_stamp ?? '')
+  }
+
+  /** How many of the peer's messages are above `read_id`. */
+  get unread() {
+    return this.#state?.unread ?? 0
+  }
+
+  /** How far the user has read. */
+  get read_id() {
+    return this.#state?.read_id ?? 0
+  }
+
+  /** How far the peer has read. */
+  get peer_read_id() {
+    return this.#state?.peer_read_id ?? 0
+  }
+
+  /** The id of the newest message that a state has told of, or 0. */
+  get told() {
+    return this.#state?.last_message.id ?? 0
+  }
+
+  /** The id of the last of `messages`, or 0. */
+  get newest() {
+    return this.messages.at(-1)?.id ?? 0
+  }
+
+  /** Whether there are messages before the first of `messages`, or may be. */
+  get hasOlder() {
+    return this.messages.length > 0 ? this.messages[0].id > 1 : !this.#isEmpty
+  }
+
+  /** Whether there are messages after the last of `messages`. */
+  get hasNewer() {
+    return this.#heardOf > this.newest
+  }
+
+  /** What to show as not sent yet. */
+  get waiting() {
+    return this.outgoing.filter(({ error, isHere }) => error || !isHere)
+  }
+
+  /**
+   * Takes a state, unless a newer one is known. Returns whether it is newer.
+   * @param {State} state
+   * @param {boolean} isAnswer whether it was asked for: an event may be late
+   */
+  learn(state, isAnswer) {
+    const known = this.#state
+    const isNewer = !known || isAhead(state, known)
+    // Blocks are not counted. Only answers come in the order in which they were asked for.
+    if (isNewer || (isAnswer && !isAhead(known, state))) {
+      this.#state = state
+      this.blocked = state.blocked
+    }
+    this.peer = state.peer
+    this.hear(state.last_message.id)
+    return isNewer
+  }
+
+  /** Notes that there is a message with this id. @param {number} id */
+  hear(id) {
+    this.#heardOf = Math.max(this.#heardOf, id)
+  }
+
+  /** The cursor for the messages that are missing: of a conversation of which nothing is here, the newest one. */
+  get after() {
+    return this.newest || this.#heardOf - 1
+  }
+
+  /** Forgets all but what waits to be sent. */
+  forget() {
+    this.#state = null
+    this.#heardOf = 0
+    this.messages = []
+  }
+
+  /**
+   * Takes messages with consecutive ids, if they are adjacent to those that are here. Returns those that are newer.
+   * @param {Message[]} page
+   */
+  add(page) {
+    this.#isEmpty = page.length === 0
+    const [first, newest] = [this.messages[0]?.id ?? 0, this.newest]
+    const older = page.filter(({ id }) => id < first)
+    if (older.at(-1)?.id === first - 1) this.messages.unshift(...older)
+    const newer = page.filter(({ id }) => id > newest)
+    if (newest > 0 && newer[0]?.id !== newest + 1) return []
+    this.messages.push(...newer)
+    for (const { receiver, message } of newer) {
+      const sent = this.outgoing.find((each) => !each.error && !each.isHere && each.message === message)
+      if (sent && receiver.toLowerCase() === this.key) sent.isHere = true
+    }
+    return newer
+  }
+}
+
+/**
+ * Creates a user.
+ * @param {Service} service
+ * @param {string} username
+ * @param {string} password
+ */
+export async function createUser(service, username, password) {
+  await request(service, 'POST', '/users', { body: { username, password } })
+}
+
+/** A user's chat, from a login to the end of the session. */
+export class Chat {
+  #service
+  /** Ends with the session, and with it whatever is under way. */
+  #life = new AbortController()
+  #events = new EventTarget()
+  /** @type {Status} */
+  #status = 'offline'
+  /** @type {WebSocket | null} */
+  #socket = null
+  /** The pause before the next connection. */
+  #patience = FIRST_PAUSE
+
+  /** Up to where GetChanges has told what has changed. @type {number | null} */
+  #position = null
+  /** Where the inbox goes on; null at its end. @type {string | null} */
+  #next = null
+  #isSyncWanted = false
+  /** How many states have come by GetChanges before their event. */
+  #unannounced = 0
+  /** What is done once at a time, by name. @type {Map<string, Promise<void>>} */
+  #loops = new Map()
+  /** What ends the pauses that are being made. @type {Set<() => void>} */
+  #pauses = new Set()
+  /** Who waits for a message to be stored. @type {Map<Outgoing, PromiseWithResolvers<Message>>} */
+  #senders = new Map()
+  /** @type {ReturnType<typeof setInterval>[]} */
+  #timers = []
+
+  /**
+   * Goes on with a session. {@link Chat.login} and {@link Chat.resume} get one.
+   * @param {Service} service
+   * @param {Session} session
+   */
+  constructor(service, session) {
+    this.#service = service
+    /** @readonly */
+    this.session = session
+    /**
+     * Conversations by the peer's name in lower case.
+     * @type {Map<string, Conversation>}
+     */
+    this.conversations = new Map()
+    service.storage?.setItem('chat.session', JSON.stringify(session))
+    for (const { key, receiver, message } of JSON.parse(service.storage?.getItem(this.#outbox) ?? '[]')) {
+      this.conversation(receiver).outgoing.push({ key, receiver, message, error: null, isHere: false })
+    }
+    this.#connect()
+    this.#timers.push(setInterval(() => this.#ping(), PING))
+    this.#timers.push(setInterval(() => this.#spawn(this.#check()), CHECK))
+    this.#spawn(this.sync())
+    this.conversations.forEach((conversation) => this.#flush(conversation))
+  }
+
+  /**
+   * Logs in.
+   * @param {Service} service
+   * @param {string} username
+   * @param {string} password
+   * @param {string} [device] a name for where this is, shown in the list of sessions
+   */
+  static async login(service, username, password, device) {
+    const session = await request(service, 'POST', '/login', { body: { username, password, device } })
+    return new Chat(service, session)
+  }
+
+  /** Goes on with the session in the storage; null if there is none. @param {Service} service */
+  static resume(service) {
+    const session = service.storage?.getItem('chat.session')
+    return session ? new Chat(service, JSON.parse(session)) : null
+  }
+
+  /** Whether events come in at once. */
+  get status() {
+    return this.#status
+  }
+
+  /** Whether the first conversations of the inbox are here. */
+  get isReady() {
+    return this.#position !== null
+  }
+
+  /** The conversations that have a message, or one that waits to be sent: the newest first. */
+  get inbox() {
+    const all = [...this.conversations.values()].filter(
+      (each) => each.last_message || each.outgoing.length > 0,
+    )
+    return all.sort((one, other) => (one.time < other.time ? 1 : -1))
+  }
+
+  /** Whether there are conversations that {@link Chat.loadConversations} has not loaded yet. */
+  get hasMoreConversations() {
+    return this.#next !== null
+  }
+
+  /**
+   * Calls `listener` at each event of a type. Returns a function that ends that.
+   * @template {keyof Events} Type
+   * @param {Type} type
+   * @param {(detail: Events[Type]) => void} listener
+   */
+  on(type, listener) {
+    const handle = (/** @type {Event} */ event) => listener(/** @type {CustomEvent} */ (event).detail)
+    this.#events.addEventListener(type, handle)
+    return () => this.#events.removeEventListener(type, handle)
+  }
+
+  /** Tries at once whatever waits to be tried again: for the moment when the network or the user is back. */
+  wake() {
+    this.#pauses.forEach((end) => end())
+    if (!this.#life.signal.aborted) this.#spawn(this.#check())
+  }
+
+  /** Stops, without ending the session: {@link Chat.resume} goes on with it. */
+  close() {
+    this.#life.abort(new ChatError('The chat has been closed.', 0, 'CLOSED'))
+    this.#pauses.forEach((end) => end())
+    this.#timers.forEach(clearInterval)
+    this.#senders.forEach(({ reject }) => reject(this.#life.signal.reason))
+    this.#drop()
+    this.#setStatus('offline')
+  }
+
+  // Conversations
+
+  /** The conversation with a user, with messages in it or not. @param {string} peer */
+  conversation(peer) {
+    const known = this.conversations.get(peer.toLowerCase())
+    if (known) return known
+    const conversation = new Conversation(peer)
+    this.conversations.set(conversation.key, conversation)
+    return conversation
+  }
+
+  /** Loads the next conversations of the inbox. */
+  loadConversations() {
+    const before = this.#next
+    const isWanted = () => before !== null && before === this.#next
+    return this.#loop('inbox', isWanted, async () => {
+      const query = `before=${encodeURIComponent(before ?? '')}`
+      const page = await this.#persist(() => this.#call('GET', `/conversations?${query}`))
+      this.#next = page.next
+      page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'inbox'))
+    })
+  }
+
+  /** Loads messages before those that are here; the newest if none is. @param {Conversation} conversation */
+  loadOlder(conversation) {
+    const { hasOlder, messages } = conversation
+    const before = messages[0]?.id
+    const isWanted = () => hasOlder && conversation.hasOlder && before === conversation.messages[0]?.id
+    return this.#loop(`older ${conversation.key}`, isWanted, async () => {
+      conversation.add((await this.#page(conversation, { before })).messages)
+      this.#emit('conversation', conversation)
+    })
+  }
+
+  /**
+   * Sends a message: at once, or as soon as it can be, until it is stored, exactly once. The messages to one user are stored
+   * in the order in which they are sent. Fails if the service refuses it, or if the session ends; then it stays in the
+   * storage for the user's next session.
+   * @param {string} receiver
+   * @param {string} message
+   * @returns {Promise<Message>} the message as it is stored
+   */
+  async send(receiver, message) {
+    this.#life.signal.throwIfAborted()
+    const outgoing = { key: randomKey(), receiver, message, error: null, isHere: false }
+    this.#save([...this.#outgoing, outgoing])
+    const conversation = this.conversation(receiver)
+    conversation.outgoing.push(outgoing)
+    const sender = Promise.withResolvers()
+    this.#senders.set(outgoing, sender)
+    this.#emit('conversation', conversation)
+    this.#flush(conversation)
+    return sender.promise
+  }
+
+  /** Sends a refused message again. @param {Outgoing} outgoing */
+  resend(outgoing) {
+    outgoing.error = null
+    const conversation = this.conversation(outgoing.receiver)
+    this.#emit('conversation', conversation)
+    this.#flush(conversation)
+  }
+
+  /** Forgets a refused message. @param {Outgoing} outgoing */
+  discard(outgoing) {
+    const conversation = this.conversation(outgoing.receiver)
+    conversation.outgoing = conversation.outgoing.filter((other) => other !== outgoing)
+    this.#save(this.#outgoing)
+    this.#emit('conversation', conversation)
+  }
+
+  /** Notes that the user has read all messages that are here. @param {Conversation} conversation */
+  markRead(conversation) {
+    let marked = 0
+    const isWanted = () => conversation.newest > Math.max(marked, conversation.read_id)
+    return this.#loop(`read ${conversation.key}`, isWanted, async () => {
+      const body = { sender: conversation.peer, receiver: this.session.username, id: conversation.newest }
+      marked = (await this.#persist(() => this.#call('POST', '/messages/read', body))).read_id
+      this.#expect(() => conversation.read_id >= marked)
+    })
+  }
+
+  // Users and accounts
+
+  /**
+   * The first users whose names begin with `prefix`, in alphabetical order.
+   * @param {string} prefix of a valid name
+   * @returns {Promise<string[]>}
+   */
+  async findUsers(prefix, limit = 20) {
+    const after = nameBefore(prefix)
+    const query = after ? `limit=${limit}&after=${encodeURIComponent(after)}` : `limit=${limit}`
+    const { users } = await this.#call('GET', `/users?${query}`)
+    const names = users.map((/** @type {{ username: string }} */ { username }) => username)
+    return names.filter((/** @type {string} */ name) => name.toLowerCase().startsWith(prefix.toLowerCase()))
+  }
+
+  /** Ends the session; with `everywhere`, all sessions of the user. */
+  async logout(everywhere = false) {
+    await this.#call('POST', '/logout', { username: this.session.username, everywhere })
+    this.#end(null)
+  }
+
+  /** Changes the password, and ends all other sessions. @param {string} password @param {string} newPassword */
+  async changePassword(password, newPassword) {
+    const body = { username: this.session.username, password, new_password: newPassword }
+    await this.#call('POST', '/password', body)
+  }
+
+  /** Where the user is logged in, the newest login first. @returns {Promise<Device[]>} */
+  async sessions() {
+    return (await this.#call('GET', '/sessions')).sessions
+  }
+
+  /** Ends a session. @param {Device} device */
+  async endSession({ id, current }) {
+    await this.#call('POST', '/sessions/end', { username: this.session.username, id })
+    if (current) this.#end(null)
+  }
+
+  /** Blocks a user, or ends that. @param {string} peer @param {boolean} blocked */
+  async setBlock(peer, blocked) {
+    await this.#call('POST', '/blocks', { username: this.session.username, peer, blocked })
+    const conversation = this.conversation(peer)
+    conversation.blocked = blocked
+    this.#emit('conversation', conversation)
+    // From now on no answer says otherwise.
+    await this.sync()
+  }
+
+  /** Deletes the user, for ever. @param {string} password */
+  async deleteUser(password) {
+    await this.#call('POST', '/users/delete', { username: this.session.username, password })
+    this.#end(null)
+  }
+
+  // Staying in sync
+
+  /** Asks for what has changed. This happens by itself after each connect and every few minutes. */
+  sync() {
+    this.#isSyncWanted = true
+    const isWanted = () => this.#isSyncWanted
+    return this.#loop('sync', isWanted, async () => {
+      this.#isSyncWanted = false
+      await this.#persist(() => (this.#position === null ? this.#askForInbox() : this.#askForChanges()))
+    })
+  }
+
+  async #askForInbox() {
+    const page = await this.#call('GET', '/conversations')
+    this.#position = page.position
+    this.#next = page.next
+    page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'inbox'))
+    this.#emit('ready', null)
+  }
+
+  async #askForChanges() {
+    try {
+      const page = await this.#call('GET', `/changes?after=${this.#position}&limit=200`)
+      this.#position = page.position
+      this.#isSyncWanted ||= page.more
+      page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'changes'))
+    } catch (error) {
+      if (!(error instanceof ChatError && error.code === 'UNKNOWN_POSITION')) throw error
+      // The database has been restored from a backup.
+      this.#position = null
+      this.#isSyncWanted = true
+      this.conversations.forEach((conversation) => conversation.forget())
+    }
+  }
+
+  /** Syncs, and connects anew if that brings what events should have brought: a connection can die without a sign. */
+  async #check() {
+    const [socket, unannounced] = [this.#socket, this.#unannounced]
+    const wasOnline = this.#status === 'online'
+    await this.sync()
+    if (wasOnline && socket === this.#socket && this.#unannounced > unannounced) this.#connect()
+  }
+
+  /** Checks whether an event comes that an answer has announced. @param {() => boolean} hasCome */
+  #expect(hasCome) {
+    const check = async () => {
+      if (this.#status === 'online') await this.#pause(EVENT)
+      if (!hasCome()) await this.#check()
+    }
+    this.#spawn(check())
+  }
+
+  /** Takes a state. @param {State} state @param {'inbox' | 'changes' | 'event'} source */
+  #learn(state, source) {
+    const conversation = this.conversation(state.peer)
+    const isNewer = conversation.learn(state, source !== 'event')
+    if (isNewer && source === 'changes') this.#unannounced += 1
+    const { message } = state.last_message
+    if (message !== undefined)
+      this.#add(conversation, [{ ...state.last_message, message }], source !== 'inbox')
+    this.#emit('conversation', conversation)
+    this.#fetchNewer(conversation)
+  }
+
+  /** @param {Conversation} conversation @param {Message[]} messages */
+  #add(conversation, messages, isNews = true) {
+    const newer = conversation.add(messages)
+    if (isNews) newer.forEach((message) => this.#emit('message', message))
+  }
+
+  /** Fetches the messages that are missing, if there are any. @param {Conversation} conversation */
+  #fetchNewer(conversation) {
+    const isWanted = () => conversation.hasNewer
+    const loop = this.#loop(`newer ${conversation.key}`, isWanted, async () => {
+      const { messages } = await this.#page(conversation, { after: conversation.after, limit: 200 })
+      if (messages.length === 0)
+        throw new Error(`no messages of ${conversation.key} after ${conversation.after}`)
+      this.#add(conversation, messages)
+      this.#emit('conversation', conversation)
+    })
+    this.#spawn(loop)
+  }
+
+  /** @param {Conversation} conversation @param {{ before?: number, after?: number, limit?: number }} cursor */
+  #page({ peer }, cursor) {
+    const body = { sender: this.session.username, receiver: peer, ...cursor }
+    return this.#persist(() => this.#call('POST', '/messages/query', body))
+  }
+
+  /** Sends what waits, one message after the other. @param {Conversation} conversation */
+  #flush(conversation) {
+    const next = () => conversation.outgoing.find(({ error }) => !error)
+    const isWanted = () => next() !== undefined
+    const loop = this.#loop(`send ${conversation.key}`, isWanted, async () => {
+      await this.#sendNow(conversation, /** @type {Outgoing} */ (next()))
+      this.#emit('conversation', conversation)
+    })
+    this.#spawn(loop)
+  }
+
+  /** @param {Conversation} conversation @param {Outgoing} outgoing */
+  async #sendNow(conversation, outgoing) {
+    const { key, receiver, message } = outgoing
+    const body = { sender: this.session.username, receiver, message }
+    const sender = this.#senders.get(outgoing)
+    this.#senders.delete(outgoing)
+    try {
+      const stored = await this.#persist(() =>
+        this.#call('POST', '/messages', body, { 'Idempotency-Key': key }),
+      )
+      this.#add(conversation, [stored])
+      this.discard(outgoing)
+      conversation.hear(stored.id)
+      this.#fetchNewer(conversation)
+      this.#expect(() => conversation.told >= stored.id)
+      sender?.resolve(stored)
+    } catch (error) {
+      sender?.reject(error)
+      if (this.#life.signal.aborted || !(error instanceof ChatError)) throw error
+      outgoing.error = error
+    }
+  }
+
+  // The WebSocket
+
+  /** Opens a connection, in place of the one that is open. */
+  #connect() {
+    this.#drop()
+    const { webSocketUrl, WebSocket = globalThis.WebSocket } = this.#service
+    const socket = new WebSocket(webSocketUrl, ['chat.v1', this.session.token])
+    let opened = Infinity
+    socket.onopen = () => {
+      opened = Date.now()
+      this.#setStatus('online')
+      this.#spawn(this.sync())
+    }
+    socket.onmessage = ({ data }) => this.#hear(data)
+    socket.onclose = () => {
+      this.#socket = null
+      this.#setStatus('offline')
+      const hasLasted = Date.now() - opened > LONGEST_PAUSE
+      this.#patience = hasLasted ? FIRST_PAUSE : Math.min(2 * this.#patience, LONGEST_PAUSE)
+      // It tells whether the session is over, and stands in for events.
+      this.#spawn(this.sync())
+      this.#spawn(this.#pause(jitter(this.#patience)).then(() => this.#connect()))
+    }
+    this.#socket = socket
+    this.#setStatus('connecting')
+  }
+
+  /** Takes leave of the connection, whose end is then no news. */
+  #drop() {
+    const socket = this.#socket
+    this.#socket = null
+    if (!socket) return
+    socket.onopen = socket.onmessage = socket.onclose = null
+    socket.close()
+  }
+
+  #ping() {
+    if (this.#status === 'online') this.#socket?.send('ping')
+  }
+
+  /** @param {string} data */
+  #hear(data) {
+    const { conversation } = JSON.parse(data)
+    // Without one it is a message of API Gateway's own.
+    if (conversation) this.#learn(conversation, 'event')
+  }
+
+  // What all of this is made of
+
+  /** Ends the chat with its session. @param {ChatError | null} error */
+  #end(error) {
+    if (this.#life.signal.aborted) return
+    this.close()
+    this.#service.storage?.removeItem('chat.session')
+    this.#emit('end', error)
+  }
+
+  /** Where what waits to be sent is stored. */
+  get #outbox() {
+    return `chat.outgoing.${this.session.username}`
+  }
+
+  get #outgoing() {
+    return [...this.conversations.values()].flatMap(({ outgoing }) => outgoing)
+  }
+
+  /** @param {Outgoing[]} outgoing */
+  #save(outgoing) {
+    this.#service.storage?.setItem(this.#outbox, JSON.stringify(outgoing))
+  }
+
+  /** @template {keyof Events} Type @param {Type} type @param {Events[Type]} detail */
+  #emit(type, detail) {
+    this.#events.dispatchEvent(new CustomEvent(type, { detail }))
+  }
+
+  /** @param {Status} status */
+  #setStatus(status) {
+    if (status === this.#status) return
+    this.#status = status
+    this.#emit('status', status)
+  }
+
+  /**
+   * A request in this session.
+   * @param {string} method
+   * @param {string} path
+   * @param {object} [body]
+   * @param {Record<string, string>} [headers]
+   */
+  async #call(method, path, body, headers) {
+    const { token } = this.session
+    const { signal } = this.#life
+    try {
+      return await request(this.#service, method, path, { body, headers, token, signal })
+    } catch (error) {
+      if (error instanceof ChatError && error.code === 'INVALID_TOKEN') this.#end(error)
+      throw error
+    }
+  }
+
+  /** Repeats what fails for a while. @template T @param {() => Promise<T>} work @returns {Promise<T>} */
+  async #persist(work) {
+    for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!(error instanceof ChatError && error.isTemporary)) throw error
+        await this.#pause(Math.max(1_000 * (error.retryAfter ?? 0), jitter(pause)))
+      }
+    }
+  }
+
+  /** Waits, until {@link Chat.wake} at most. Fails at the end of the session. @param {number} time */
+  async #pause(time) {
+    this.#life.signal.throwIfAborted()
+    await new Promise((/** @type {(value: void) => void} */ resolve) => {
+      const end = () => {
+        clearTimeout(timer)
+        this.#pauses.delete(end)
+        resolve()
+      }
+      const timer = setTimeout(end, time)
+      this.#pauses.add(end)
+    })
+    this.#life.signal.throwIfAborted()
+  }
+
+  /**
+   * Takes steps as long as they are wanted. There is one loop of a name at a time: who asks for another gets that one, which
+   * looks once more whether a step is wanted.
+   * @param {string} name
+   * @param {() => boolean} isWanted
+   * @param {() => Promise<void>} step
+   * @returns {Promise<void>}
+   */
+  #loop(name, isWanted, step) {
+    const loop = async () => {
+      try {
+        do await step()
+        while (isWanted())
+      } finally {
+        // In the same moment in which the last step was taken, or somebody would get a loop that does not look again.
+        this.#loops.delete(name)
+      }
+    }
+    const running = this.#loops.get(name)
+    if (running || !isWanted()) return running ?? Promise.resolve()
+    const started = loop()
+    this.#loops.set(name, started)
+    return started
+  }
+
+  /** Lets something be done that nobody waits for. @param {Promise<void>} work */
+  #spawn(work) {
+    work.catch((error) => {
+      if (!this.#life.signal.aborted) this.#emit('error', error)
+    })
+  }
+}
+
+/**
+ * One request and its answer.
+ * @param {Service} service
+ * @param {string} method
+ * @param {string} path
+ * @param {{ body?: object, headers?: Record<string, string>, token?: string, signal?: AbortSignal }} options
+ * @returns {Promise<any>} the body
+ */
+async function request({ url, fetch = globalThis.fetch }, method, path, { body, headers, token, signal }) {
+  const timeout = AbortSignal.timeout(REQUEST)
+  /** @type {Response} */
+  let response
+  let answer
+  try {
+    response = await fetch(url.replace(/\/$/, '') + path, {
+      method,
+      headers: {
+        ...(token && { Authorization: `Bearer ${token}` }),
+        ...(body && { 'Content-Type': 'application/json' }),
+        ...headers,
+      },
+      body: body && JSON.stringify(body),
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    })
+    answer = await response.json()
+  } catch {
+    signal?.throwIfAborted()
+    throw new ChatError('The service can’t be reached.', 0, 'NO_ANSWER')
+  }
+  signal?.throwIfAborted()
+  if (response.ok) return answer
+  const { detail, message, code, errors } = answer
+  const retryAfter = Number(response.headers.get('Retry-After'))
+  throw new ChatError(
+    detail ?? message ?? response.statusText,
+    response.status,
+    code ?? '',
+    errors,
+    retryAfter,
+  )
+}
+
+/** Whether one of two states of a conversation is the newer: each of the three only grows. @param {State} one @param {State} other */
+function isAhead(one, other) {
+  return (
+    one.last_message.id > other.last_message.id ||
+    one.read_id > other.read_id ||
+    one.peer_read_id > other.peer_read_id
+  )
+}
+
+/**
+ * A name that comes just before all names with this prefix, as the service sorts names; empty if there is none. It is a
+ * valid one.
+ * @param {string} prefix
+ * @returns {string}
+ */
+function nameBefore(prefix) {
+  const last = ALPHABET.indexOf(prefix.slice(-1).toUpperCase())
+  const lowest = prefix.length === 1 ? ALPHABET.indexOf('0') : 0
+  if (last > lowest) return (prefix.slice(0, -1) + ALPHABET[last - 1]).padEnd(64, '_')
+  // Nothing comes between the two; but no name has fewer than three characters.
+  const shorter = prefix.slice(0, -1)
+  return shorter.length >= 3 ? shorter : shorter && nameBefore(shorter)
+}
+
+/** A random key, as it also works on pages that did not come by HTTPS. */
+function randomKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16))
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
+
+/** Not all clients at the same moment. @param {number} time */
+function jitter(time) {
+  return time * (0.5 + Math.random() / 2)
+}

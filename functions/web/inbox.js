@@ -1,0 +1,57 @@
+/** The list of conversations. */
+
+import { create, fillTime, find, show, soon } from './dom.js'
+
+/** @param {import('./client.js').Chat} chat */
+export function inboxView(chat) {
+  const render = soon(() => {
+    const { inbox } = chat
+    show(
+      find('#inbox'),
+      inbox,
+      ({ key }) => key,
+      () => create('inbox-item'),
+      (item, conversation) => fill(chat, item, conversation),
+    )
+    find('#no-conversations').hidden = inbox.length > 0 || !chat.isReady
+    find('#more').hidden = !chat.hasMoreConversations
+    const unread = inbox.reduce((sum, each) => sum + each.unread, 0)
+    document.title = unread > 0 ? `(${unread}) Chat` : 'Chat'
+  })
+  chat.on('conversation', render)
+  chat.on('ready', render)
+  window.addEventListener('hashchange', render)
+  find('#more').addEventListener('click', () => chat.loadConversations())
+  render()
+}
+
+/** The address of the conversation with a user: no name has a character that has to be escaped. @param {string} peer */
+export function addressOf(peer) {
+  return `#/with/${peer}`
+}
+
+/** What a conversation is called. @param {import('./client.js').Chat} chat @param {string} peer */
+export function nameOf(chat, peer) {
+  return peer === chat.session.username ? 'Notes to yourself' : peer
+}
+
+/**
+ * @param {import('./client.js').Chat} chat
+ * @param {HTMLElement} item
+ * @param {import('./client.js').Conversation} conversation
+ */
+function fill(chat, item, { peer, outgoing, last_message, unread, blocked }) {
+  const link = find('a', item)
+  link.href = addressOf(peer)
+  link.ariaCurrent = link.hash === location.hash ? 'page' : null
+  find('.name', item).textContent = nameOf(chat, peer)
+  find('.text', item).textContent = outgoing.at(-1)?.message ?? last_message?.message ?? '…'
+  if (last_message) fillTime(find('time', item), last_message.time_stamp)
+  const badges = [
+    unread > 0 && `${unread} unread`,
+    blocked && 'blocked',
+    outgoing.some(({ error }) => error) && 'not sent',
+  ]
+  find('.badges', item).textContent = badges.filter(Boolean).join(', ')
+  item.classList.toggle('unread', unread > 0)
+}

@@ -1,0 +1,29 @@
+/** The form to sign up and log in with. */
+
+import { Chat, createUser } from './client.js'
+import { find, onSubmit } from './dom.js'
+
+/** Shows the form until somebody has logged in. @param {import('./client.js').Service} service @returns {Promise<Chat>} */
+export function signIn(service) {
+  const section = find('#sign-in')
+  section.hidden = false
+  find('#notice').textContent = sessionStorage.getItem('notice') ?? ''
+  sessionStorage.removeItem('notice')
+  find('input', section).focus()
+  return new Promise((resolve) => {
+    onSubmit(find('form', section), async ({ username, password, action }) => {
+      if (action === 'sign-up') await createUser(service, username, password)
+      const chat = await Chat.login(service, username, password, device())
+      section.hidden = true
+      resolve(chat)
+    })
+  })
+}
+
+/** What the list of devices calls this one. */
+function device() {
+  const { userAgentData, platform } = /** @type {Navigator & { userAgentData?: { platform: string } }} */ (
+    navigator
+  )
+  return `Chat page on ${userAgentData?.platform || platform || 'a device'}`.slice(0, 64)
+}
