@@ -60,7 +60,8 @@
  * - `status`: {@link Chat.status} has changed
  * - `ready`: the first conversations of the inbox are here
  * - `conversation`: something in it has changed
- * - `message`: a message is new, whoever has sent it, from wherever
+ * - `message`: a message is new, whoever has sent it, from wherever; if its conversation had not been loaded, those before it
+ *   can be new too, and are not told of
  * - `error`: something failed that nobody waits for, and that is not worth repeating
  * - `end`: the session is over, because of an error or, without one, because the user wanted it
  * @typedef {{ status: Status, ready: null, conversation: Conversation, message: Message, error: unknown, end: ChatError | null }} Events
@@ -178,9 +179,9 @@ export class Conversation {
     return this.messages.length > 0 ? this.messages[0].id > 1 : !this.#isEmpty
   }
 
-  /** Whether there are messages after the last of `messages`. */
-  get hasNewer() {
-    return this.#heardOf > this.newest
+  /** The greatest id heard of, or 0. */
+  get heardOf() {
+    return this.#heardOf
   }
 
   /** What to show as not sent yet. */
@@ -209,11 +210,6 @@ export class Conversation {
   /** Notes that there is a message with this id. @param {number} id */
   hear(id) {
     this.#heardOf = Math.max(this.#heardOf, id)
-  }
-
-  /** The cursor for the messages that are missing: of a conversation of which nothing is here, the newest one. */
-  get after() {
-    return this.newest || this.#heardOf - 1
   }
 
   /** Forgets all but what waits to be sent. */
@@ -394,8 +390,8 @@ export class Chat {
     return this.#loop('inbox', isWanted, async () => {
       const query = `before=${encodeURIComponent(before ?? '')}`
       const page = await this.#persist(() => this.#call('GET', `/conversations?${query}`))
-      this.#next = page.next
       page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'inbox'))
+      this.#next = page.next
     })
   }
 
@@ -526,9 +522,9 @@ export class Chat {
 
   async #askForInbox() {
     const page = await this.#call('GET', '/conversations')
+    page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'inbox'))
     this.#position = page.position
     this.#next = page.next
-    page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'inbox'))
     this.#emit('ready', null)
   }
 
@@ -545,6 +541,11 @@ export class Chat {
       this.#isSyncWanted = true
       this.conversations.forEach((conversation) => conversation.forget())
     }
+  }
+
+  /** Whether the inbox is here up to its end: a conversation that is not, is new. */
+  get #isWhole() {
+    return this.isReady && !this.hasMoreConversations
   }
 
   /** Syncs, and connects anew if that brings what events should have brought: a connection can die without a sign. */
@@ -578,17 +579,20 @@ export class Chat {
 
   /** @param {Conversation} conversation @param {Message[]} messages */
   #add(conversation, messages, isNews = true) {
+    // Of a new conversation the first comes first.
+    if (this.#isWhole && conversation.newest === 0 && messages[0].id > 1) return
     const newer = conversation.add(messages)
     if (isNews) newer.forEach((message) => this.#emit('message', message))
   }
 
   /** Fetches the messages that are missing, if there are any. @param {Conversation} conversation */
   #fetchNewer(conversation) {
-    const isWanted = () => conversation.hasNewer
+    const isWanted = () => conversation.heardOf > conversation.newest
     const loop = this.#loop(`newer ${conversation.key}`, isWanted, async () => {
-      const { messages } = await this.#page(conversation, { after: conversation.after, limit: 200 })
-      if (messages.length === 0)
-        throw new Error(`no messages of ${conversation.key} after ${conversation.after}`)
+      // Of a conversation of which nothing is here, the newest one, unless it is new.
+      const after = conversation.newest || (this.#isWhole ? 0 : conversation.heardOf - 1)
+      const { messages } = await this.#page(conversation, { after, limit: 200 })
+      if (messages.length === 0) throw new Error(`no messages of ${conversation.key} after ${after}`)
       this.#add(conversation, messages)
       this.#emit('conversation', conversation)
     })
