@@ -6,53 +6,36 @@
  *     chat.on('message', ({ sender, message }) => console.log(`${sender}: ${message}`))
  *     await chat.send('bob', 'Hi, Bob!')
  *
- * It keeps the user's conversations as the service has them: it listens on a WebSocket, fetches what events leave out, and
- * repeats what fails for a while. docs/api.md has the rules that it follows, under "Sending reliably", "Staying in sync"
- * and "Being told at once".
+ * It keeps the user's conversations as the service has them, whatever fails meanwhile. docs/api.md has the rules that it
+ * follows, under "Sending reliably", "Staying in sync" and "Being told at once".
  */
 
 /**
- * Where the service is: its two URLs. `storage`, such as `sessionStorage`, keeps a session and its unsent messages beyond the
- * page. `fetch` and `WebSocket` are used in place of the usual ones.
- * @typedef {object} Service
- * @property {string} url
- * @property {string} webSocketUrl
- * @property {Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>} [storage]
- * @property {typeof globalThis.fetch} [fetch]
- * @property {typeof globalThis.WebSocket} [WebSocket]
+ * Where the service is. `storage`, such as `sessionStorage`, keeps session and unsent messages beyond the page. `fetch` and
+ * `WebSocket` are used in place of the usual ones.
+ * @typedef {{ url: string, webSocketUrl: string, storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>,
+ *   fetch?: typeof globalThis.fetch, WebSocket?: typeof globalThis.WebSocket }} Service
  */
 
 /**
- * A message, as the service has stored it. `id` counts 1, 2, 3 … in its conversation; `time_stamp` is RFC 3339 in UTC.
+ * A message as it is stored. `id` counts 1, 2, 3 … in its conversation; `time_stamp` is RFC 3339 in UTC.
  * @typedef {{ id: number, sender: string, receiver: string, message: string, time_stamp: string }} Message
  */
 
 /**
- * A conversation as the service answers it. In an event about a long message the text is left out.
- * @typedef {object} State
- * @property {string} peer
- * @property {Omit<Message, 'message'> & { message?: string }} last_message
- * @property {number} unread
- * @property {number} read_id
- * @property {number} peer_read_id
- * @property {boolean} blocked
+ * A conversation as the service answers it. An event about a long message lacks the text.
+ * @typedef {{ peer: string, last_message: Omit<Message, 'message'> & { message?: string }, unread: number,
+ *   read_id: number, peer_read_id: number, blocked: boolean }} State
  */
 
 /**
  * A message that is not known to be stored yet. With an `error` it has been refused, and waits for {@link Chat.resend} or
- * {@link Chat.discard}. `isHere`: a message of this text is there already, as its event can come before the answer.
- * @typedef {object} Outgoing
- * @property {string} key
- * @property {string} receiver
- * @property {string} message
- * @property {ChatError | null} error
- * @property {boolean} isHere
+ * {@link Chat.discard}. `isHere`: a message of this text is there already; its event can come before the answer.
+ * @typedef {{ key: string, receiver: string, message: string, error: ChatError | null, isHere: boolean }} Outgoing
  */
 
 /** @typedef {{ username: string, token: string, expires_at: string }} Session */
-
 /** @typedef {{ id: string, device: string | null, created_at: string, expires_at: string, current: boolean }} Device */
-
 /** `online` while the WebSocket is open. @typedef {'offline' | 'connecting' | 'online'} Status */
 
 /**
@@ -60,11 +43,11 @@
  * - `status`: {@link Chat.status} has changed
  * - `ready`: the first conversations of the inbox are here
  * - `conversation`: something in it has changed
- * - `message`: a message is new, whoever has sent it, from wherever; if its conversation had not been loaded, those before it
- *   can be new too, and are not told of
+ * - `message`: one is new, whoever has sent it, from wherever; if its conversation was not loaded, those before may be new too
  * - `error`: something failed that nobody waits for, and that is not worth repeating
  * - `end`: the session is over, because of an error or, without one, because the user wanted it
- * @typedef {{ status: Status, ready: null, conversation: Conversation, message: Message, error: unknown, end: ChatError | null }} Events
+ * @typedef {{ status: Status, ready: null, conversation: Conversation, message: Message, error: unknown,
+ *   end: ChatError | null }} Events
  */
 
 /** How long a request may take, in milliseconds: the service answers within 5 s. */
@@ -85,13 +68,13 @@ const ALPHABET = '+-.0123456789@ABCDEFGHIJKLMNOPQRSTUVWXYZ_'
 /** Why the service has not done what it was asked for. `message` is for people, `code` for programs. */
 export class ChatError extends Error {
   /**
-   * @param {string} message
-   * @param {number} status the HTTP status, or 0 if there was no answer
+   * @param {number} status the HTTP status; 0 without an answer
    * @param {string} code as docs/api.md lists them; `NO_ANSWER`; empty if API Gateway itself answered
+   * @param {string} message
    * @param {{ field: string, detail: string }[]} [errors] the fields at fault
-   * @param {number} [retryAfter] in how many seconds to try again
+   * @param {number} [retryAfter] in seconds
    */
-  constructor(message, status, code, errors = [], retryAfter) {
+  constructor(status, code, message, errors = [], retryAfter = 0) {
     super(message)
     this.name = 'ChatError'
     this.status = status
@@ -109,8 +92,8 @@ export class ChatError extends Error {
 /** A conversation, as far as it is known. Read it; {@link Chat} changes it. */
 export class Conversation {
   /**
-   * The newest of the states that the service has answered or pushed. Never put together from other answers: of two
-   * states that a conversation was in one is the newer, and nothing else could be compared with them.
+   * The newest state that was answered or pushed. Never put together from anything else: only of two states that a
+   * conversation was in, one is the newer.
    * @type {State | null}
    */
   #state = null
@@ -124,15 +107,9 @@ export class Conversation {
     this.key = peer.toLowerCase()
     /** The other user's name; one's own in notes to oneself. */
     this.peer = peer
-    /**
-     * Messages with consecutive ids. The last is the newest, but for the moments in which newer ones are fetched.
-     * @type {Message[]}
-     */
+    /** With consecutive ids. The last is the newest, unless newer ones are being fetched. @type {Message[]} */
     this.messages = []
-    /**
-     * What waits to be sent, in order.
-     * @type {Outgoing[]}
-     */
+    /** What waits to be sent, in order. @type {Outgoing[]} */
     this.outgoing = []
     /** Whether the user blocks the peer. */
     this.blocked = false
@@ -239,12 +216,7 @@ export class Conversation {
   }
 }
 
-/**
- * Creates a user.
- * @param {Service} service
- * @param {string} username
- * @param {string} password
- */
+/** Creates a user. @param {Service} service @param {string} username @param {string} password */
 export async function createUser(service, username, password) {
   await request(service, 'POST', '/users', { body: { username, password } })
 }
@@ -278,19 +250,12 @@ export class Chat {
   /** @type {ReturnType<typeof setInterval>[]} */
   #timers = []
 
-  /**
-   * Goes on with a session. {@link Chat.login} and {@link Chat.resume} get one.
-   * @param {Service} service
-   * @param {Session} session
-   */
+  /** Goes on with a session, as {@link Chat.login} gets one. @param {Service} service @param {Session} session */
   constructor(service, session) {
     this.#service = service
     /** @readonly */
     this.session = session
-    /**
-     * Conversations by the peer's name in lower case.
-     * @type {Map<string, Conversation>}
-     */
+    /** By the peer's name in lower case. @type {Map<string, Conversation>} */
     this.conversations = new Map()
     service.storage?.setItem('chat.session', JSON.stringify(session))
     for (const { key, receiver, message } of JSON.parse(service.storage?.getItem(this.#outbox) ?? '[]')) {
@@ -304,11 +269,8 @@ export class Chat {
   }
 
   /**
-   * Logs in.
-   * @param {Service} service
-   * @param {string} username
-   * @param {string} password
-   * @param {string} [device] a name for where this is, shown in the list of sessions
+   * Logs in. `device` is what the list of sessions calls this place.
+   * @param {Service} service @param {string} username @param {string} password @param {string} [device]
    */
   static async login(service, username, password, device) {
     const session = await request(service, 'POST', '/login', { body: { username, password, device } })
@@ -364,7 +326,7 @@ export class Chat {
 
   /** Stops, without ending the session: {@link Chat.resume} goes on with it. */
   close() {
-    this.#life.abort(new ChatError('The chat has been closed.', 0, 'CLOSED'))
+    this.#life.abort(new ChatError(0, 'CLOSED', 'The chat has been closed.'))
     this.#pauses.forEach((end) => end())
     this.#timers.forEach(clearInterval)
     this.#senders.forEach(({ reject }) => reject(this.#life.signal.reason))
@@ -407,12 +369,10 @@ export class Chat {
   }
 
   /**
-   * Sends a message: at once, or as soon as it can be, until it is stored, exactly once. The messages to one user are stored
-   * in the order in which they are sent. Fails if the service refuses it, or if the session ends; then it stays in the
-   * storage for the user's next session.
-   * @param {string} receiver
-   * @param {string} message
-   * @returns {Promise<Message>} the message as it is stored
+   * Sends a message until it is stored, exactly once, and returns it as it is stored: the messages to one user in the order
+   * in which they are sent. Fails if the service refuses it, or if the session ends; then it stays in the storage for the
+   * user's next session.
+   * @param {string} receiver @param {string} message @returns {Promise<Message>}
    */
   async send(receiver, message) {
     this.#life.signal.throwIfAborted()
@@ -458,8 +418,7 @@ export class Chat {
 
   /**
    * The first users whose names begin with `prefix`, in alphabetical order.
-   * @param {string} prefix of a valid name
-   * @returns {Promise<string[]>}
+   * @param {string} prefix of a valid name @returns {Promise<string[]>}
    */
   async findUsers(prefix, limit = 20) {
     const after = nameBefore(prefix)
@@ -548,7 +507,7 @@ export class Chat {
     return this.isReady && !this.hasMoreConversations
   }
 
-  /** Syncs, and connects anew if that brings what events should have brought: a connection can die without a sign. */
+  /** Syncs, and connects anew if events should have brought what that brings: connections can die without a sign. */
   async #check() {
     const [socket, unannounced] = [this.#socket, this.#unannounced]
     const wasOnline = this.#status === 'online'
@@ -724,10 +683,7 @@ export class Chat {
 
   /**
    * A request in this session.
-   * @param {string} method
-   * @param {string} path
-   * @param {object} [body]
-   * @param {Record<string, string>} [headers]
+   * @param {string} method @param {string} path @param {object} [body] @param {Record<string, string>} [headers]
    */
   async #call(method, path, body, headers) {
     const { token } = this.session
@@ -747,7 +703,7 @@ export class Chat {
         return await work()
       } catch (error) {
         if (!(error instanceof ChatError && error.isTemporary)) throw error
-        await this.#pause(Math.max(1_000 * (error.retryAfter ?? 0), jitter(pause)))
+        await this.#pause(Math.max(1_000 * error.retryAfter, jitter(pause)))
       }
     }
   }
@@ -770,10 +726,7 @@ export class Chat {
   /**
    * Takes steps as long as they are wanted. There is one loop of a name at a time: who asks for another gets that one, which
    * looks once more whether a step is wanted.
-   * @param {string} name
-   * @param {() => boolean} isWanted
-   * @param {() => Promise<void>} step
-   * @returns {Promise<void>}
+   * @param {string} name @param {() => boolean} isWanted @param {() => Promise<void>} step @returns {Promise<void>}
    */
   #loop(name, isWanted, step) {
     const loop = async () => {
@@ -801,12 +754,10 @@ export class Chat {
 }
 
 /**
- * One request and its answer.
- * @param {Service} service
- * @param {string} method
- * @param {string} path
+ * Makes a request, and returns the body of the answer.
+ * @param {Service} service @param {string} method @param {string} path
  * @param {{ body?: object, headers?: Record<string, string>, token?: string, signal?: AbortSignal }} options
- * @returns {Promise<any>} the body
+ * @returns {Promise<any>}
  */
 async function request({ url, fetch = globalThis.fetch }, method, path, { body, headers, token, signal }) {
   const timeout = AbortSignal.timeout(REQUEST)
@@ -827,22 +778,21 @@ async function request({ url, fetch = globalThis.fetch }, method, path, { body, 
     answer = await response.json()
   } catch {
     signal?.throwIfAborted()
-    throw new ChatError('The service can’t be reached.', 0, 'NO_ANSWER')
+    throw new ChatError(0, 'NO_ANSWER', 'The service can’t be reached.')
   }
   signal?.throwIfAborted()
   if (response.ok) return answer
-  const { detail, message, code, errors } = answer
-  const retryAfter = Number(response.headers.get('Retry-After'))
+  const { code = '', detail, message, errors } = answer
   throw new ChatError(
-    detail ?? message ?? response.statusText,
     response.status,
-    code ?? '',
+    code,
+    detail ?? message,
     errors,
-    retryAfter,
+    Number(response.headers.get('Retry-After')),
   )
 }
 
-/** Whether one of two states of a conversation is the newer: each of the three only grows. @param {State} one @param {State} other */
+/** Whether a state is newer than another one: each of the three only grows. @param {State} one @param {State} other */
 function isAhead(one, other) {
   return (
     one.last_message.id > other.last_message.id ||
