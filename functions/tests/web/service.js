@@ -49,9 +49,14 @@ export class Service {
     await this.#database.stop()
   }
 
-  /** Ends the gateway, its connections and all functions, and starts anew on the same ports and the same database. */
-  async restart() {
+  /**
+   * Ends the gateway, its connections and all functions, and starts anew on the same ports and the same database.
+   *
+   * @param {() => Promise<void>} [meanwhile] what to do before the start
+   */
+  async restart(meanwhile) {
     await this.#gateway.stop()
+    await meanwhile?.()
     this.#earlierLog += this.#gateway.log()
     this.#gateway = await startGateway(this.#database.url())
   }
