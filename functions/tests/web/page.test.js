@@ -60,6 +60,8 @@ describe('on the page', () => {
       const inspect = async (view) => {
         for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
           await page.emulateMedia({ colorScheme })
+          // Nothing is pointed at.
+          await page.mouse.move(0, 0)
           const name = `${view}-${size}-${colorScheme}`
           await page.screenshot({ path: `${SCREENSHOTS}/${name}.png` })
           assert.deepEqual(await faults(page), [], name)
@@ -666,13 +668,12 @@ async function populate() {
   await service.send(dora, 'Dora', 'Bananas, rope, the blue star')
   await service.send(dora, 'Abuela', 'Abuela, how long does the chocolate have to cook?')
   await service.send(abuela, 'Dora', 'Until it sings, mi amor. Then five minutes more.')
-  await service.send(isa, 'Dora', 'שלום דורה! הפרחים פורחים 🌸')
-  await service.send(isa, 'Dora', 'Come and see the garden, all of it is in bloom.')
+  await service.send(isa, 'Dora', 'Come and see the garden!')
+  await service.send(isa, 'Dora', 'שלום דורה! הפרחים פורחים')
   await service.send(benny, 'Dora', 'The balloon has a hole again …')
   const talk = [
     [boots, 'Dora! Have you seen my red boots?'],
     [dora, 'You are wearing them, Boots.'],
-    [boots, 'Oh. So I am!'],
     [boots, 'Where are we going today?'],
     [dora, 'Over the troll’s bridge, through the rainforest,\nand up the tallest mountain.'],
     [boots, 'Does the Grumpy Old Troll let us across?'],
