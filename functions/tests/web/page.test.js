@@ -555,7 +555,9 @@ describe('on the page', () => {
     const page = await context.newPage()
     /** @type {Map<string, Promise<number>>} */
     const sizes = new Map()
-    page.on('console', (entry) => void problems.push(entry.text()))
+    page.on('console', (entry) => {
+      if (['error', 'warning'].includes(entry.type())) problems.push(entry.text())
+    })
     page.on('response', (response) => {
       sizes.set(
         response.url(),
