@@ -421,6 +421,8 @@ export class Chat {
    * @param {string} prefix of a valid name @returns {Promise<string[]>}
    */
   async findUsers(prefix, limit = 20) {
+    // No name begins so, and the service refuses what can't be one.
+    if (!/^([a-z\d][\w.@+-]{0,63})?$/i.test(prefix)) return []
     const after = nameBefore(prefix)
     const query = after ? `limit=${limit}&after=${encodeURIComponent(after)}` : `limit=${limit}`
     const { users } = await this.#call('GET', `/users?${query}`)

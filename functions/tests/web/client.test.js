@@ -8,6 +8,7 @@ import { Service } from './service.js'
 /**
  * @import { Conversation, Message } from '../../web/client.js'
  * @import { TestContext } from 'node:test'
+ * @import { User } from './service.js'
  */
 
 /** In milliseconds. */
@@ -22,12 +23,12 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
   let users = 0
 
   /**
-   * A new user who is logged in by way of `network`.
+   * Logs a user in by way of `network`.
    *
    * @param {TestContext} context
+   * @param {User} user
    */
-  const newUser = async (context, { network = new Network(), storage = newStorage() } = {}) => {
-    const user = await service.createUser(`user-${(users += 1)}`)
+  const logIn = async (context, user, { network = new Network(), storage = newStorage() } = {}) => {
     const place = { url: service.url, webSocketUrl: service.webSocketUrl, storage, fetch: network.fetch }
     const options = { ...place, WebSocket: network.WebSocket }
     const chat = await Chat.login(options, user.username, user.password, 'the tests')
@@ -41,6 +42,36 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
       messages.forEach(({ id }, index) => assert.equal(id, first + index, 'ids without a gap'))
     })
     return { ...user, user, chat, network, storage, options, news }
+  }
+
+  /**
+   * A new user who is logged in.
+   *
+   * @param {TestContext} context
+   * @param {Parameters<typeof logIn>[2]} [place]
+   */
+  const newUser = async (context, place) =>
+    logIn(context, await service.createUser(`user-${(users += 1)}`), place)
+
+  /**
+   * A user who has conversations with two others, and who is logged in with only the newest one loaded.
+   *
+   * @param {TestContext} context
+   */
+  const withHalfAnInbox = async (context) => {
+    const [anna, bert, carl] = [await newUser(context), await newUser(context), await newUser(context)]
+    anna.chat.close()
+    for (const text of ['one', 'two', 'three']) await service.send(bert.user, anna.username, text)
+    await service.send(carl.user, anna.username, 'newer')
+    const network = new Network()
+    network.next = (...login) => {
+      network.next = (url, inbox) => fetch(`${url}?limit=1`, inbox)
+      return fetch(...login)
+    }
+    const device = await logIn(context, anna.user, { network })
+    await online(device.chat)
+    assert.equal(device.chat.inbox.length, 1)
+    return { anna: device, bert, carl, old: device.chat.conversation(bert.username) }
   }
 
   test('tells both sides of a message at once, and of how far it has been read', async (context) => {
@@ -302,6 +333,8 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
       'ya+',
     ]
     for (const name of names) await service.createUser(name)
+    for (const prefix of ['xa b', 'xä', '.a', 'x'.repeat(65)])
+      assert.deepEqual(await chat.findUsers(prefix), [])
     for (const prefix of [
       '0',
       'x',
