@@ -790,7 +790,8 @@ async function request({ url, fetch = globalThis.fetch }, method, path, { body, 
     code,
     detail ?? message,
     errors,
-    Number(response.headers.get('Retry-After')),
+    // A proxy's may be a date.
+    Number(response.headers.get('Retry-After')) || 0,
   )
 }
 

@@ -386,6 +386,23 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     await assert.rejects(Chat.login(anna.options, anna.username, 'another password'), { status: 401 })
   })
 
+  test('pauses after a Retry-After that is a date', async (context) => {
+    const { chat, username, network } = await newUser(context)
+    await online(chat)
+    const { requests } = network
+    const headers = { 'Retry-After': 'Wed, 21 Oct 2026 07:28:00 GMT' }
+    const answer = async () => {
+      network.next = answer
+      return new Response('{"message": "busy"}', { status: 503, headers })
+    }
+    network.next = answer
+    const send = chat.send(username, 'a note')
+    await sleep(200)
+    network.next = undefined
+    assert.equal(network.requests, requests + 1)
+    await send
+  })
+
   test('ends with the stored history whatever breaks', async (context) => {
     const seed = Number(process.env.SEED || Date.now() % 1e9)
     context.diagnostic(`SEED=${seed}`)
