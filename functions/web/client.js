@@ -231,6 +231,8 @@ export class Chat {
   #status = 'offline'
   /** @type {WebSocket | null} */
   #socket = null
+  /** Whether the user is ending the session, which closes the connection before the answer is here. */
+  #isLeaving = false
   /** The pause before the next connection. */
   #patience = FIRST_PAUSE
 
@@ -432,8 +434,7 @@ export class Chat {
 
   /** Ends the session; with `everywhere`, all sessions of the user. */
   async logout(everywhere = false) {
-    await this.#call('POST', '/logout', { username: this.session.username, everywhere })
-    this.#end(null)
+    await this.#leave('/logout', { everywhere })
   }
 
   /** Changes the password, and ends all other sessions. @param {string} password @param {string} newPassword */
@@ -449,8 +450,19 @@ export class Chat {
 
   /** Ends a session. @param {Device} device */
   async endSession({ id, current }) {
-    await this.#call('POST', '/sessions/end', { username: this.session.username, id })
-    if (current) this.#end(null)
+    if (current) await this.#leave('/sessions/end', { id })
+    else await this.#call('POST', '/sessions/end', { username: this.session.username, id })
+  }
+
+  /** Makes the request that ends the session. @param {string} path @param {object} body */
+  async #leave(path, body) {
+    this.#isLeaving = true
+    try {
+      await this.#call('POST', path, { username: this.session.username, ...body })
+    } finally {
+      this.#isLeaving = false
+    }
+    this.#end(null)
   }
 
   /** Blocks a user, or ends that. @param {string} peer @param {boolean} blocked */
@@ -465,8 +477,7 @@ export class Chat {
 
   /** Deletes the user, for ever. @param {string} password */
   async deleteUser(password) {
-    await this.#call('POST', '/users/delete', { username: this.session.username, password })
-    this.#end(null)
+    await this.#leave('/users/delete', { password })
   }
 
   // Staying in sync
@@ -620,7 +631,7 @@ export class Chat {
       const hasLasted = Date.now() - opened > LONGEST_PAUSE
       this.#patience = hasLasted ? FIRST_PAUSE : Math.min(2 * this.#patience, LONGEST_PAUSE)
       // It tells whether the session is over, and stands in for events.
-      this.#spawn(this.sync())
+      if (!this.#isLeaving) this.#spawn(this.sync())
       this.#spawn(this.#pause(jitter(this.#patience)).then(() => this.#connect()))
     }
     this.#socket = socket

@@ -403,6 +403,21 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     await send
   })
 
+  test('logs out without an error, even if the connection ends before the answer comes', async (context) => {
+    const { chat, network } = await newUser(context)
+    await online(chat)
+    /** @type {(ChatError | null)[]} */
+    const ends = []
+    chat.on('end', (error) => ends.push(error))
+    network.next = async (...request) => {
+      const answer = await fetch(...request)
+      await sleep(300)
+      return answer
+    }
+    await chat.logout()
+    assert.deepEqual(ends, [null])
+  })
+
   test('ends with the stored history whatever breaks', async (context) => {
     const seed = Number(process.env.SEED || Date.now() % 1e9)
     context.diagnostic(`SEED=${seed}`)
