@@ -240,6 +240,8 @@ export class Chat {
   #position = null
   /** Where the inbox goes on; null at its end. @type {string | null} */
   #next = null
+  /** Messages of conversations that were not loaded at first are new if they are newer than this. */
+  #inboxEnd = ''
   #isSyncWanted = false
   /** How many states have come by GetChanges before their event. */
   #unannounced = 0
@@ -497,6 +499,7 @@ export class Chat {
     page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'inbox'))
     this.#position = page.position
     this.#next = page.next
+    this.#inboxEnd = page.conversations.at(-1)?.last_message.time_stamp ?? ''
     this.#emit('ready', null)
   }
 
@@ -544,15 +547,18 @@ export class Chat {
     if (isNewer && source === 'changes') this.#unannounced += 1
     const { message } = state.last_message
     if (message !== undefined)
-      this.#add(conversation, [{ ...state.last_message, message }], source !== 'inbox')
+      this.#add(conversation, [{ ...state.last_message, message }], source === 'inbox')
     this.#emit('conversation', conversation)
     this.#fetchNewer(conversation)
   }
 
   /** @param {Conversation} conversation @param {Message[]} messages */
-  #add(conversation, messages, isNews = true) {
+  #add(conversation, messages, isInbox = false) {
     // Of a new conversation the first comes first.
     if (this.#isWhole && conversation.newest === 0 && messages[0].id > 1) return
+    // In a conversation that was not loaded, an old message is told of when somebody reads it.
+    const isRecent = this.#isWhole || messages[0].time_stamp > this.#inboxEnd
+    const isNews = conversation.newest > 0 || (isRecent && !isInbox)
     const newer = conversation.add(messages)
     if (isNews) newer.forEach((message) => this.#emit('message', message))
   }

@@ -418,6 +418,28 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     assert.deepEqual(ends, [null])
   })
 
+  test('takes an old message for no news when somebody reads it', async (context) => {
+    const { anna, bert, old } = await withHalfAnInbox(context)
+    await bert.chat.markRead(bert.chat.conversation(anna.username))
+    await until(() => old.peer_read_id === 3)
+    assert.deepEqual([textsOf(old.messages), anna.news], [['three'], []])
+    await service.send(bert.user, anna.username, 'four')
+    await until(() => anna.news.length === 1)
+    assert.deepEqual(textsOf(anna.news), ['four'])
+  })
+
+  test('tells of a message that the inbox brings instead of its event', async (context) => {
+    const { anna, bert } = await withHalfAnInbox(context)
+    await service.send(bert.user, anna.username, 'four')
+    await until(() => anna.news.length === 1)
+    anna.network.eventLost = 1
+    await service.send(bert.user, anna.username, 'five')
+    anna.network.next = (url, request) => fetch(String(url).replace(/before=.*/, 'limit=2'), request)
+    await anna.chat.loadConversations()
+    await anna.chat.sync()
+    assert.deepEqual(textsOf(anna.news), ['four', 'five'])
+  })
+
   test('ends with the stored history whatever breaks', async (context) => {
     const seed = Number(process.env.SEED || Date.now() % 1e9)
     context.diagnostic(`SEED=${seed}`)
