@@ -357,6 +357,8 @@ export class Chat {
       const query = `before=${encodeURIComponent(before ?? '')}`
       const page = await this.#persist(() => this.#call('GET', `/conversations?${query}`))
       page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'inbox'))
+      // Before the inbox counts as whole: what has moved up meanwhile is not in it, and not new either.
+      if (page.next === null) await this.sync()
       this.#next = page.next
     })
   }

@@ -440,6 +440,17 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     assert.deepEqual(textsOf(anna.news), ['four', 'five'])
   })
 
+  test('takes a conversation for no new one that moves up while the inbox is loaded', async (context) => {
+    const { anna, bert, old } = await withHalfAnInbox(context)
+    anna.network.eventLost = 1
+    await service.send(bert.user, anna.username, 'four')
+    await anna.chat.loadConversations()
+    assert.equal(anna.chat.hasMoreConversations, false)
+    await anna.chat.sync()
+    await until(() => anna.news.length > 0)
+    assert.deepEqual([textsOf(anna.news), textsOf(old.messages)], [['four'], ['four']])
+  })
+
   test('ends with the stored history whatever breaks', async (context) => {
     const seed = Number(process.env.SEED || Date.now() % 1e9)
     context.diagnostic(`SEED=${seed}`)
