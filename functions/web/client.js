@@ -169,13 +169,13 @@ export class Conversation {
   /**
    * Takes a state, unless a newer one is known. Returns whether it is newer.
    * @param {State} state
-   * @param {boolean} isAnswer whether it was asked for: an event may be late
+   * @param {boolean} isInOrder whether it is no earlier than the state that is known: an event may be late
    */
-  learn(state, isAnswer) {
+  learn(state, isInOrder) {
     const known = this.#state
     const isNewer = !known || isAhead(state, known)
-    // Blocks are not counted. Only answers come in the order in which they were asked for.
-    if (isNewer || (isAnswer && !isAhead(known, state))) {
+    // Blocks are not counted.
+    if (isNewer || (isInOrder && !isAhead(known, state))) {
       this.#state = state
       this.blocked = state.blocked
     }
@@ -545,7 +545,8 @@ export class Chat {
   /** Takes a state. @param {State} state @param {'inbox' | 'changes' | 'event'} source */
   #learn(state, source) {
     const conversation = this.conversation(state.peer)
-    const isNewer = conversation.learn(state, source !== 'event')
+    // Further pages of the inbox are not asked for in turn with what has changed.
+    const isNewer = conversation.learn(state, source === 'changes' || !this.isReady)
     if (isNewer && source === 'changes') this.#unannounced += 1
     const { message } = state.last_message
     if (message !== undefined)

@@ -451,6 +451,23 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     assert.deepEqual([textsOf(anna.news), textsOf(old.messages)], [['four'], ['four']])
   })
 
+  test('keeps a block whatever an earlier request is answered', async (context) => {
+    const { anna, bert, old } = await withHalfAnInbox(context)
+    /** @type {PromiseWithResolvers<void>} */
+    const blocked = Promise.withResolvers()
+    anna.network.next = async (...request) => {
+      const answer = await fetch(...request)
+      await blocked.promise
+      return answer
+    }
+    const page = anna.chat.loadConversations()
+    await anna.chat.setBlock(bert.username, true)
+    assert.equal(old.blocked, true)
+    blocked.resolve()
+    await page
+    assert.equal(old.blocked, true)
+  })
+
   test('ends with the stored history whatever breaks', async (context) => {
     const seed = Number(process.env.SEED || Date.now() % 1e9)
     context.diagnostic(`SEED=${seed}`)
