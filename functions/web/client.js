@@ -111,6 +111,8 @@ export class Conversation {
     this.messages = []
     /** What waits to be sent, in order. @type {Outgoing[]} */
     this.outgoing = []
+    /** Up to where MarkRead has been answered. */
+    this.marked = 0
     /** Whether the user blocks the peer. */
     this.blocked = false
   }
@@ -194,6 +196,7 @@ export class Conversation {
     this.#state = null
     this.#heardOf = 0
     this.messages = []
+    this.marked = 0
   }
 
   /**
@@ -245,7 +248,7 @@ export class Chat {
   #isSyncWanted = false
   /** How many states have come by GetChanges before their event. */
   #unannounced = 0
-  /** What is done once at a time, by name. @type {Map<string, Promise<void>>} */
+  /** What is done once at a time, by name. @type {Map<string, { isWanted: () => boolean, end: Promise<void> }>} */
   #loops = new Map()
   /** What ends the pauses that are being made. @type {Set<() => void>} */
   #pauses = new Set()
@@ -354,7 +357,7 @@ export class Chat {
     const before = this.#next
     const isWanted = () => before !== null && before === this.#next
     return this.#loop('inbox', isWanted, async () => {
-      const query = `before=${encodeURIComponent(before ?? '')}`
+      const query = `before=${encodeURIComponent(this.#next ?? '')}`
       const page = await this.#persist(() => this.#call('GET', `/conversations?${query}`))
       page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'inbox'))
       // Before the inbox counts as whole: what has moved up meanwhile is not in it, and not new either.
@@ -365,11 +368,11 @@ export class Chat {
 
   /** Loads messages before those that are here; the newest if none is. @param {Conversation} conversation */
   loadOlder(conversation) {
-    const { hasOlder, messages } = conversation
-    const before = messages[0]?.id
-    const isWanted = () => hasOlder && conversation.hasOlder && before === conversation.messages[0]?.id
+    const first = conversation.messages[0]
+    const isWanted = () => conversation.hasOlder && conversation.messages[0] === first
     return this.#loop(`older ${conversation.key}`, isWanted, async () => {
-      conversation.add((await this.#page(conversation, { before })).messages)
+      const page = await this.#page(conversation, { before: conversation.messages[0]?.id })
+      conversation.add(page.messages)
       this.#emit('conversation', conversation)
     })
   }
@@ -411,12 +414,12 @@ export class Chat {
 
   /** Notes that the user has read all messages that are here. @param {Conversation} conversation */
   markRead(conversation) {
-    let marked = 0
-    const isWanted = () => conversation.newest > Math.max(marked, conversation.read_id)
+    const isWanted = () => conversation.newest > Math.max(conversation.marked, conversation.read_id)
     return this.#loop(`read ${conversation.key}`, isWanted, async () => {
       const body = { sender: conversation.peer, receiver: this.session.username, id: conversation.newest }
-      marked = (await this.#persist(() => this.#call('POST', '/messages/read', body))).read_id
-      this.#expect(() => conversation.read_id >= marked)
+      const { read_id } = await this.#persist(() => this.#call('POST', '/messages/read', body))
+      conversation.marked = read_id
+      this.#expect(() => conversation.read_id >= read_id)
     })
   }
 
@@ -747,24 +750,29 @@ export class Chat {
 
   /**
    * Takes steps as long as they are wanted. There is one loop of a name at a time: who asks for another gets that one, which
-   * looks once more whether a step is wanted.
+   * then looks whether a step is wanted by who has asked last.
    * @param {string} name @param {() => boolean} isWanted @param {() => Promise<void>} step @returns {Promise<void>}
    */
   #loop(name, isWanted, step) {
-    const loop = async () => {
+    const running = this.#loops.get(name)
+    if (running) {
+      running.isWanted = isWanted
+      return running.end
+    }
+    if (!isWanted()) return Promise.resolve()
+    const loop = { isWanted, end: Promise.resolve() }
+    this.#loops.set(name, loop)
+    const run = async () => {
       try {
         do await step()
-        while (isWanted())
+        while (loop.isWanted())
       } finally {
         // In the same moment in which the last step was taken, or somebody would get a loop that does not look again.
         this.#loops.delete(name)
       }
     }
-    const running = this.#loops.get(name)
-    if (running || !isWanted()) return running ?? Promise.resolve()
-    const started = loop()
-    this.#loops.set(name, started)
-    return started
+    loop.end = run()
+    return loop.end
   }
 
   /** Lets something be done that nobody waits for. @param {Promise<void>} work */

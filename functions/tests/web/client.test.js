@@ -468,6 +468,18 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     assert.equal(old.blocked, true)
   })
 
+  test('loads older messages for a listener that asks for them at once', async (context) => {
+    const { user } = await newUser(context)
+    for (let index = 0; index < 120; index += 1) await service.send(user, user.username, `note ${index}`)
+    const { chat } = await logIn(context, user)
+    await online(chat)
+    const notes = chat.conversation(user.username)
+    chat.on('conversation', () => chat.loadOlder(notes))
+    await chat.loadOlder(notes)
+    await sleep(500)
+    assert.equal(notes.messages.length, 120)
+  })
+
   test('ends with the stored history whatever breaks', async (context) => {
     const seed = Number(process.env.SEED || Date.now() % 1e9)
     context.diagnostic(`SEED=${seed}`)
