@@ -111,6 +111,8 @@ export class Conversation {
     this.messages = []
     /** What waits to be sent, in order. @type {Outgoing[]} */
     this.outgoing = []
+    /** Up to where MarkRead has been answered. */
+    this.marked = 0
     /** Whether the user blocks the peer. */
     this.blocked = false
   }
@@ -169,13 +171,13 @@ export class Conversation {
   /**
    * Takes a state, unless a newer one is known. Returns whether it is newer.
    * @param {State} state
-   * @param {boolean} isAnswer whether it was asked for: an event may be late
+   * @param {boolean} isInOrder whether it is no earlier than the state that is known: an event may be late
    */
-  learn(state, isAnswer) {
+  learn(state, isInOrder) {
     const known = this.#state
     const isNewer = !known || isAhead(state, known)
-    // Blocks are not counted. Only answers come in the order in which they were asked for.
-    if (isNewer || (isAnswer && !isAhead(known, state))) {
+    // Blocks are not counted.
+    if (isNewer || (isInOrder && !isAhead(known, state))) {
       this.#state = state
       this.blocked = state.blocked
     }
@@ -194,6 +196,7 @@ export class Conversation {
     this.#state = null
     this.#heardOf = 0
     this.messages = []
+    this.marked = 0
   }
 
   /**
@@ -231,6 +234,8 @@ export class Chat {
   #status = 'offline'
   /** @type {WebSocket | null} */
   #socket = null
+  /** Whether the user is ending the session, which closes the connection before the answer is here. */
+  #isLeaving = false
   /** The pause before the next connection. */
   #patience = FIRST_PAUSE
 
@@ -238,10 +243,12 @@ export class Chat {
   #position = null
   /** Where the inbox goes on; null at its end. @type {string | null} */
   #next = null
+  /** Messages of conversations that were not loaded at first are new if they are newer than this. */
+  #inboxEnd = ''
   #isSyncWanted = false
   /** How many states have come by GetChanges before their event. */
   #unannounced = 0
-  /** What is done once at a time, by name. @type {Map<string, Promise<void>>} */
+  /** What is done once at a time, by name. @type {Map<string, { isWanted: () => boolean, end: Promise<void> }>} */
   #loops = new Map()
   /** What ends the pauses that are being made. @type {Set<() => void>} */
   #pauses = new Set()
@@ -350,20 +357,22 @@ export class Chat {
     const before = this.#next
     const isWanted = () => before !== null && before === this.#next
     return this.#loop('inbox', isWanted, async () => {
-      const query = `before=${encodeURIComponent(before ?? '')}`
+      const query = `before=${encodeURIComponent(this.#next ?? '')}`
       const page = await this.#persist(() => this.#call('GET', `/conversations?${query}`))
       page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'inbox'))
+      // Before the inbox counts as whole: what has moved up meanwhile is not in it, and not new either.
+      if (page.next === null) await this.sync()
       this.#next = page.next
     })
   }
 
   /** Loads messages before those that are here; the newest if none is. @param {Conversation} conversation */
   loadOlder(conversation) {
-    const { hasOlder, messages } = conversation
-    const before = messages[0]?.id
-    const isWanted = () => hasOlder && conversation.hasOlder && before === conversation.messages[0]?.id
+    const first = conversation.messages[0]
+    const isWanted = () => conversation.hasOlder && conversation.messages[0] === first
     return this.#loop(`older ${conversation.key}`, isWanted, async () => {
-      conversation.add((await this.#page(conversation, { before })).messages)
+      const page = await this.#page(conversation, { before: conversation.messages[0]?.id })
+      conversation.add(page.messages)
       this.#emit('conversation', conversation)
     })
   }
@@ -405,12 +414,12 @@ export class Chat {
 
   /** Notes that the user has read all messages that are here. @param {Conversation} conversation */
   markRead(conversation) {
-    let marked = 0
-    const isWanted = () => conversation.newest > Math.max(marked, conversation.read_id)
+    const isWanted = () => conversation.newest > Math.max(conversation.marked, conversation.read_id)
     return this.#loop(`read ${conversation.key}`, isWanted, async () => {
       const body = { sender: conversation.peer, receiver: this.session.username, id: conversation.newest }
-      marked = (await this.#persist(() => this.#call('POST', '/messages/read', body))).read_id
-      this.#expect(() => conversation.read_id >= marked)
+      const { read_id } = await this.#persist(() => this.#call('POST', '/messages/read', body))
+      conversation.marked = read_id
+      this.#expect(() => conversation.read_id >= read_id)
     })
   }
 
@@ -421,6 +430,8 @@ export class Chat {
    * @param {string} prefix of a valid name @returns {Promise<string[]>}
    */
   async findUsers(prefix, limit = 20) {
+    // No name begins so, and the service refuses what can't be one.
+    if (!/^([a-z\d][\w.@+-]{0,63})?$/i.test(prefix)) return []
     const after = nameBefore(prefix)
     const query = after ? `limit=${limit}&after=${encodeURIComponent(after)}` : `limit=${limit}`
     const { users } = await this.#call('GET', `/users?${query}`)
@@ -430,8 +441,7 @@ export class Chat {
 
   /** Ends the session; with `everywhere`, all sessions of the user. */
   async logout(everywhere = false) {
-    await this.#call('POST', '/logout', { username: this.session.username, everywhere })
-    this.#end(null)
+    await this.#leave('/logout', { everywhere })
   }
 
   /** Changes the password, and ends all other sessions. @param {string} password @param {string} newPassword */
@@ -447,8 +457,19 @@ export class Chat {
 
   /** Ends a session. @param {Device} device */
   async endSession({ id, current }) {
-    await this.#call('POST', '/sessions/end', { username: this.session.username, id })
-    if (current) this.#end(null)
+    if (current) await this.#leave('/sessions/end', { id })
+    else await this.#call('POST', '/sessions/end', { username: this.session.username, id })
+  }
+
+  /** Makes the request that ends the session. @param {string} path @param {object} body */
+  async #leave(path, body) {
+    this.#isLeaving = true
+    try {
+      await this.#call('POST', path, { username: this.session.username, ...body })
+    } finally {
+      this.#isLeaving = false
+    }
+    this.#end(null)
   }
 
   /** Blocks a user, or ends that. @param {string} peer @param {boolean} blocked */
@@ -463,8 +484,7 @@ export class Chat {
 
   /** Deletes the user, for ever. @param {string} password */
   async deleteUser(password) {
-    await this.#call('POST', '/users/delete', { username: this.session.username, password })
-    this.#end(null)
+    await this.#leave('/users/delete', { password })
   }
 
   // Staying in sync
@@ -484,6 +504,7 @@ export class Chat {
     page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'inbox'))
     this.#position = page.position
     this.#next = page.next
+    this.#inboxEnd = page.conversations.at(-1)?.last_message.time_stamp ?? ''
     this.#emit('ready', null)
   }
 
@@ -527,19 +548,23 @@ export class Chat {
   /** Takes a state. @param {State} state @param {'inbox' | 'changes' | 'event'} source */
   #learn(state, source) {
     const conversation = this.conversation(state.peer)
-    const isNewer = conversation.learn(state, source !== 'event')
+    // Further pages of the inbox are not asked for in turn with what has changed.
+    const isNewer = conversation.learn(state, source === 'changes' || !this.isReady)
     if (isNewer && source === 'changes') this.#unannounced += 1
     const { message } = state.last_message
     if (message !== undefined)
-      this.#add(conversation, [{ ...state.last_message, message }], source !== 'inbox')
+      this.#add(conversation, [{ ...state.last_message, message }], source === 'inbox')
     this.#emit('conversation', conversation)
     this.#fetchNewer(conversation)
   }
 
   /** @param {Conversation} conversation @param {Message[]} messages */
-  #add(conversation, messages, isNews = true) {
+  #add(conversation, messages, isInbox = false) {
     // Of a new conversation the first comes first.
     if (this.#isWhole && conversation.newest === 0 && messages[0].id > 1) return
+    // In a conversation that was not loaded, an old message is told of when somebody reads it.
+    const isRecent = this.#isWhole || messages[0].time_stamp > this.#inboxEnd
+    const isNews = conversation.newest > 0 || (isRecent && !isInbox)
     const newer = conversation.add(messages)
     if (isNews) newer.forEach((message) => this.#emit('message', message))
   }
@@ -618,7 +643,7 @@ export class Chat {
       const hasLasted = Date.now() - opened > LONGEST_PAUSE
       this.#patience = hasLasted ? FIRST_PAUSE : Math.min(2 * this.#patience, LONGEST_PAUSE)
       // It tells whether the session is over, and stands in for events.
-      this.#spawn(this.sync())
+      if (!this.#isLeaving) this.#spawn(this.sync())
       this.#spawn(this.#pause(jitter(this.#patience)).then(() => this.#connect()))
     }
     this.#socket = socket
@@ -725,24 +750,29 @@ export class Chat {
 
   /**
    * Takes steps as long as they are wanted. There is one loop of a name at a time: who asks for another gets that one, which
-   * looks once more whether a step is wanted.
+   * then looks whether a step is wanted by who has asked last.
    * @param {string} name @param {() => boolean} isWanted @param {() => Promise<void>} step @returns {Promise<void>}
    */
   #loop(name, isWanted, step) {
-    const loop = async () => {
+    const running = this.#loops.get(name)
+    if (running) {
+      running.isWanted = isWanted
+      return running.end
+    }
+    if (!isWanted()) return Promise.resolve()
+    const loop = { isWanted, end: Promise.resolve() }
+    this.#loops.set(name, loop)
+    const run = async () => {
       try {
         do await step()
-        while (isWanted())
+        while (loop.isWanted())
       } finally {
         // In the same moment in which the last step was taken, or somebody would get a loop that does not look again.
         this.#loops.delete(name)
       }
     }
-    const running = this.#loops.get(name)
-    if (running || !isWanted()) return running ?? Promise.resolve()
-    const started = loop()
-    this.#loops.set(name, started)
-    return started
+    loop.end = run()
+    return loop.end
   }
 
   /** Lets something be done that nobody waits for. @param {Promise<void>} work */
@@ -788,7 +818,8 @@ async function request({ url, fetch = globalThis.fetch }, method, path, { body, 
     code,
     detail ?? message,
     errors,
-    Number(response.headers.get('Retry-After')),
+    // A proxy's may be a date.
+    Number(response.headers.get('Retry-After')) || 0,
   )
 }
 

@@ -8,6 +8,7 @@ import { Service } from './service.js'
 /**
  * @import { Conversation, Message } from '../../web/client.js'
  * @import { TestContext } from 'node:test'
+ * @import { User } from './service.js'
  */
 
 /** In milliseconds. */
@@ -22,12 +23,12 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
   let users = 0
 
   /**
-   * A new user who is logged in by way of `network`.
+   * Logs a user in by way of `network`.
    *
    * @param {TestContext} context
+   * @param {User} user
    */
-  const newUser = async (context, { network = new Network(), storage = newStorage() } = {}) => {
-    const user = await service.createUser(`user-${(users += 1)}`)
+  const logIn = async (context, user, { network = new Network(), storage = newStorage() } = {}) => {
     const place = { url: service.url, webSocketUrl: service.webSocketUrl, storage, fetch: network.fetch }
     const options = { ...place, WebSocket: network.WebSocket }
     const chat = await Chat.login(options, user.username, user.password, 'the tests')
@@ -41,6 +42,36 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
       messages.forEach(({ id }, index) => assert.equal(id, first + index, 'ids without a gap'))
     })
     return { ...user, user, chat, network, storage, options, news }
+  }
+
+  /**
+   * A new user who is logged in.
+   *
+   * @param {TestContext} context
+   * @param {Parameters<typeof logIn>[2]} [place]
+   */
+  const newUser = async (context, place) =>
+    logIn(context, await service.createUser(`user-${(users += 1)}`), place)
+
+  /**
+   * A user who has conversations with two others, and who is logged in with only the newest one loaded.
+   *
+   * @param {TestContext} context
+   */
+  const withHalfAnInbox = async (context) => {
+    const [anna, bert, carl] = [await newUser(context), await newUser(context), await newUser(context)]
+    anna.chat.close()
+    for (const text of ['one', 'two', 'three']) await service.send(bert.user, anna.username, text)
+    await service.send(carl.user, anna.username, 'newer')
+    const network = new Network()
+    network.next = (...login) => {
+      network.next = (url, inbox) => fetch(`${url}?limit=1`, inbox)
+      return fetch(...login)
+    }
+    const device = await logIn(context, anna.user, { network })
+    await online(device.chat)
+    assert.equal(device.chat.inbox.length, 1)
+    return { anna: device, bert, carl, old: device.chat.conversation(bert.username) }
   }
 
   test('tells both sides of a message at once, and of how far it has been read', async (context) => {
@@ -302,6 +333,8 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
       'ya+',
     ]
     for (const name of names) await service.createUser(name)
+    for (const prefix of ['xa b', 'xä', '.a', 'x'.repeat(65)])
+      assert.deepEqual(await chat.findUsers(prefix), [])
     for (const prefix of [
       '0',
       'x',
@@ -351,6 +384,100 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     await assert.rejects(anna.chat.deleteUser(anna.password), { code: 'INVALID_CREDENTIALS' })
     await anna.chat.deleteUser('another password')
     await assert.rejects(Chat.login(anna.options, anna.username, 'another password'), { status: 401 })
+  })
+
+  test('pauses after a Retry-After that is a date', async (context) => {
+    const { chat, username, network } = await newUser(context)
+    await online(chat)
+    const { requests } = network
+    const headers = { 'Retry-After': 'Wed, 21 Oct 2026 07:28:00 GMT' }
+    const answer = async () => {
+      network.next = answer
+      return new Response('{"message": "busy"}', { status: 503, headers })
+    }
+    network.next = answer
+    const send = chat.send(username, 'a note')
+    await sleep(200)
+    network.next = undefined
+    assert.equal(network.requests, requests + 1)
+    await send
+  })
+
+  test('logs out without an error, even if the connection ends before the answer comes', async (context) => {
+    const { chat, network } = await newUser(context)
+    await online(chat)
+    /** @type {(ChatError | null)[]} */
+    const ends = []
+    chat.on('end', (error) => ends.push(error))
+    network.next = async (...request) => {
+      const answer = await fetch(...request)
+      await sleep(300)
+      return answer
+    }
+    await chat.logout()
+    assert.deepEqual(ends, [null])
+  })
+
+  test('takes an old message for no news when somebody reads it', async (context) => {
+    const { anna, bert, old } = await withHalfAnInbox(context)
+    await bert.chat.markRead(bert.chat.conversation(anna.username))
+    await until(() => old.peer_read_id === 3)
+    assert.deepEqual([textsOf(old.messages), anna.news], [['three'], []])
+    await service.send(bert.user, anna.username, 'four')
+    await until(() => anna.news.length === 1)
+    assert.deepEqual(textsOf(anna.news), ['four'])
+  })
+
+  test('tells of a message that the inbox brings instead of its event', async (context) => {
+    const { anna, bert } = await withHalfAnInbox(context)
+    await service.send(bert.user, anna.username, 'four')
+    await until(() => anna.news.length === 1)
+    anna.network.eventLost = 1
+    await service.send(bert.user, anna.username, 'five')
+    anna.network.next = (url, request) => fetch(String(url).replace(/before=.*/, 'limit=2'), request)
+    await anna.chat.loadConversations()
+    await anna.chat.sync()
+    assert.deepEqual(textsOf(anna.news), ['four', 'five'])
+  })
+
+  test('takes a conversation for no new one that moves up while the inbox is loaded', async (context) => {
+    const { anna, bert, old } = await withHalfAnInbox(context)
+    anna.network.eventLost = 1
+    await service.send(bert.user, anna.username, 'four')
+    await anna.chat.loadConversations()
+    assert.equal(anna.chat.hasMoreConversations, false)
+    await anna.chat.sync()
+    await until(() => anna.news.length > 0)
+    assert.deepEqual([textsOf(anna.news), textsOf(old.messages)], [['four'], ['four']])
+  })
+
+  test('keeps a block whatever an earlier request is answered', async (context) => {
+    const { anna, bert, old } = await withHalfAnInbox(context)
+    /** @type {PromiseWithResolvers<void>} */
+    const blocked = Promise.withResolvers()
+    anna.network.next = async (...request) => {
+      const answer = await fetch(...request)
+      await blocked.promise
+      return answer
+    }
+    const page = anna.chat.loadConversations()
+    await anna.chat.setBlock(bert.username, true)
+    assert.equal(old.blocked, true)
+    blocked.resolve()
+    await page
+    assert.equal(old.blocked, true)
+  })
+
+  test('loads older messages for a listener that asks for them at once', async (context) => {
+    const { user } = await newUser(context)
+    for (let index = 0; index < 120; index += 1) await service.send(user, user.username, `note ${index}`)
+    const { chat } = await logIn(context, user)
+    await online(chat)
+    const notes = chat.conversation(user.username)
+    chat.on('conversation', () => chat.loadOlder(notes))
+    await chat.loadOlder(notes)
+    await sleep(500)
+    assert.equal(notes.messages.length, 120)
   })
 
   test('ends with the stored history whatever breaks', async (context) => {
