@@ -327,14 +327,14 @@ export class Chat {
 
   /** Tries at once whatever waits to be tried again: for the moment when the network or the user is back. */
   wake() {
-    this.#pauses.forEach((end) => end())
+    this.#endPauses()
     if (!this.#life.signal.aborted) this.#spawn(this.#check())
   }
 
   /** Stops, without ending the session: {@link Chat.resume} goes on with it. */
   close() {
     this.#life.abort(new ChatError(0, 'CLOSED', 'The chat has been closed.'))
-    this.#pauses.forEach((end) => end())
+    this.#endPauses()
     this.#timers.forEach(clearInterval)
     this.#senders.forEach(({ reject }) => reject(this.#life.signal.reason))
     this.#drop()
@@ -634,6 +634,8 @@ export class Chat {
     socket.onopen = () => {
       opened = Date.now()
       this.#setStatus('online')
+      // What waits to be tried again can be.
+      this.#endPauses()
       this.#spawn(this.sync())
     }
     socket.onmessage = ({ data }) => this.#hear(data)
@@ -648,6 +650,9 @@ export class Chat {
     }
     this.#socket = socket
     this.#setStatus('connecting')
+    // Browsers wait for minutes.
+    const giveUp = () => socket.readyState === socket.CONNECTING && socket.close()
+    this.#spawn(this.#pause(REQUEST).then(giveUp))
   }
 
   /** Takes leave of the connection, whose end is then no news. */
@@ -748,6 +753,10 @@ export class Chat {
     this.#life.signal.throwIfAborted()
   }
 
+  #endPauses() {
+    this.#pauses.forEach((end) => end())
+  }
+
   /**
    * Takes steps as long as they are wanted. There is one loop of a name at a time: who asks for another gets that one, which
    * then looks whether a step is wanted by who has asked last.
@@ -775,7 +784,7 @@ export class Chat {
     return loop.end
   }
 
-  /** Lets something be done that nobody waits for. @param {Promise<void>} work */
+  /** Lets something be done that nobody waits for. @param {Promise<unknown>} work */
   #spawn(work) {
     work.catch((error) => {
       if (!this.#life.signal.aborted) this.#emit('error', error)

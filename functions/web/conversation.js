@@ -38,7 +38,8 @@ export function conversationView(chat) {
   /** Loads what is to be seen soon, and notes what has been seen. */
   function look() {
     if (!conversation || location.hash.split('/')[1] !== 'with') return
-    if (conversation.hasOlder && scroll.scrollTop < NEAR + scroll.clientHeight) chat.loadOlder(conversation)
+    if (conversation.hasOlder && scroll.scrollTop < NEAR + scroll.clientHeight)
+      chat.loadOlder(conversation).catch((error) => tell(describe(error)))
     const isSeen = isAtEnd && document.visibilityState === 'visible'
     if (isSeen && conversation.unread > 0) chat.markRead(conversation)
   }

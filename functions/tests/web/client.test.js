@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { createServer } from 'node:net'
 import { after, before, describe, mock, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Chat, ChatError } from '../../web/client.js'
@@ -480,6 +481,36 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     assert.equal(notes.messages.length, 120)
   })
 
+  test('gives up a connection that does not open', async (context) => {
+    const server = createServer(() => {}).listen(0)
+    context.after(() => server.close())
+    const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+    const { chat, options, network } = await newUser(context)
+    chat.close()
+    mockPauses(context, (time) => time / 50)
+    const resumed = /** @type {Chat} */ (Chat.resume({ ...options, webSocketUrl: `ws://localhost:${port}` }))
+    context.after(() => resumed.close())
+    assert.equal(resumed.status, 'connecting')
+    await until(() => network.sockets.length === 3)
+  })
+
+  test('syncs as soon as it is connected again', async (context) => {
+    const { chat, network, user, username, news } = await newUser(context)
+    await online(chat)
+    mockPauses(context, (time) => (time > 3_000 ? 10 * PATIENCE : time / 50))
+    network.requestLost = network.eventLost = 1
+    const requests = network.requests
+    const sync = chat.sync()
+    // It pauses for long now.
+    await until(() => network.requests > requests + 3)
+    await sleep(PATIENCE / 500)
+    await service.send(user, username, 'a note')
+    network.heal()
+    network.disconnect()
+    await until(() => news.length === 1)
+    await sync
+  })
+
   test('ends with the stored history whatever breaks', async (context) => {
     const seed = Number(process.env.SEED || Date.now() % 1e9)
     context.diagnostic(`SEED=${seed}`)
@@ -586,6 +617,19 @@ function newStorage() {
 /** @param {{ message: string }[]} messages */
 function textsOf(messages) {
   return messages.map(({ message }) => message)
+}
+
+/**
+ * Makes pauses shorter or longer. The clock of `node:test` stops those of `fetch` too.
+ *
+ * @param {TestContext} context
+ * @param {(time: number) => number} change
+ */
+function mockPauses(context, change) {
+  const { setTimeout } = globalThis
+  /** @param {() => void} work @param {number} time @param {any[]} rest */
+  const mocked = (work, time, ...rest) => setTimeout(work, change(time), ...rest)
+  context.mock.method(globalThis, 'setTimeout', /** @type {any} */ (mocked))
 }
 
 /** Waits until the clients have open connections. @param {Chat[]} chats */

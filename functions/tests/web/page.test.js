@@ -212,8 +212,7 @@ describe('on the page', () => {
     await leo.getByRole('region', { name: 'Settings' }).getByText(markup[0]).waitFor()
     await goTo(leo, `#/with/${markup[0]}`)
     await leo.getByRole('heading', { name: encodeURI(markup[0]) }).waitFor()
-    // The service knows of no such names, and the console tells it.
-    await eventually(async () => problems.pop()?.startsWith('ChatError: `receiver`'), true)
+    await leo.getByRole('alert').getByText('`receiver` may contain only').waitFor()
     for (const page of [kim, leo]) assert.equal(await page.locator('img, script:not([src])').count(), 0)
   })
 
