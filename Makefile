@@ -54,7 +54,7 @@ test-web: export PATH := $(CURDIR)/$(WEB_TESTS)/node_modules/.bin:$(CURDIR)/.ven
 test-web: $(WEB_TESTS)/node_modules/installed ## Check and test the page and its client, in Node.js and a headless Chromium: on the ports of `make run`, with private databases.
 	@command -v chromium > /dev/null || { echo "Installing Debian's chromium" >&2; \
 	  $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium; }
-	prettier --check 'functions/web/*.{js,css,html}' '$(WEB_TESTS)/*.js'
+	prettier --check 'functions/web/*.{js,css}' '$(WEB_TESTS)/*.js'
 	tsc -p $(WEB_TESTS)/tsconfig.web.json
 	tsc -p $(WEB_TESTS)
 	cargo build --bins --example demo
