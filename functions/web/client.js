@@ -29,8 +29,7 @@
  */
 
 /**
- * A message that is not known to be stored yet. With an `error` it has been refused, and waits for {@link Chat.resend} or
- * {@link Chat.discard}. `isHere`: a message of this text is there already; its event can come before the answer.
+ * A message that is not known to be stored yet. With an `error` it has been refused, and waits for `resend` or `discard`. `isHere`: a message of this text is there already; its event can come before the answer.
  * @typedef {{ key: string, receiver: string, message: string, error: ChatError | null, isHere: boolean }} Outgoing
  */
 
@@ -39,8 +38,8 @@
 /** `online` while the WebSocket is open. @typedef {'offline' | 'connecting' | 'online'} Status */
 
 /**
- * What {@link Chat.on} tells of:
- * - `status`: {@link Chat.status} has changed
+ * What `on` tells of:
+ * - `status`: the connection has changed
  * - `ready`: the first conversations of the inbox are here
  * - `conversation`: something in it has changed
  * - `message`: one is new, whoever has sent it, from wherever; if its conversation was not loaded, those before may be new too
@@ -89,7 +88,7 @@ export class ChatError extends Error {
   }
 }
 
-/** A conversation, as far as it is known. Read it; {@link Chat} changes it. */
+/** A conversation, as far as it is known. Read it; `Chat` changes it. */
 export class Conversation {
   /**
    * The newest state that was answered or pushed. Never put together from anything else: only of two states that a
@@ -97,8 +96,6 @@ export class Conversation {
    * @type {State | null}
    */
   #state = null
-  /** The greatest id heard of. */
-  #heardOf = 0
   #isEmpty = false
 
   /** @param {string} peer */
@@ -111,6 +108,8 @@ export class Conversation {
     this.messages = []
     /** What waits to be sent, in order. @type {Outgoing[]} */
     this.outgoing = []
+    /** The greatest id heard of. */
+    this.heardOf = 0
     /** Up to where MarkRead has been answered. */
     this.marked = 0
     /** Whether the user blocks the peer. */
@@ -158,20 +157,15 @@ export class Conversation {
     return this.messages.length > 0 ? this.messages[0].id > 1 : !this.#isEmpty
   }
 
-  /** The greatest id heard of, or 0. */
-  get heardOf() {
-    return this.#heardOf
-  }
-
   /** What to show as not sent yet. */
   get waiting() {
     return this.outgoing.filter(({ error, isHere }) => error || !isHere)
   }
 
   /**
-   * Takes a state, unless a newer one is known. Returns whether it is newer.
-   * @param {State} state
-   * @param {boolean} isInOrder whether it is no earlier than the state that is known: an event may be late
+   * Takes a state, unless a newer one is known. Returns whether it is newer. `isInOrder`: whether it is no earlier than what
+   * is known; an event may be late.
+   * @param {State} state @param {boolean} isInOrder
    */
   learn(state, isInOrder) {
     const known = this.#state
@@ -188,13 +182,13 @@ export class Conversation {
 
   /** Notes that there is a message with this id. @param {number} id */
   hear(id) {
-    this.#heardOf = Math.max(this.#heardOf, id)
+    this.heardOf = Math.max(this.heardOf, id)
   }
 
   /** Forgets all but what waits to be sent. */
   forget() {
     this.#state = null
-    this.#heardOf = 0
+    this.heardOf = 0
     this.messages = []
     this.marked = 0
   }
@@ -230,12 +224,8 @@ export class Chat {
   /** Ends with the session, and with it whatever is under way. */
   #life = new AbortController()
   #events = new EventTarget()
-  /** @type {Status} */
-  #status = 'offline'
   /** @type {WebSocket | null} */
   #socket = null
-  /** Whether the user is ending the session, which closes the connection before the answer is here. */
-  #isLeaving = false
   /** The pause before the next connection. */
   #patience = FIRST_PAUSE
 
@@ -257,19 +247,22 @@ export class Chat {
   /** @type {ReturnType<typeof setInterval>[]} */
   #timers = []
 
-  /** Goes on with a session, as {@link Chat.login} gets one. @param {Service} service @param {Session} session */
+  /** Goes on with a session, as `login` gets one. @param {Service} service @param {Session} session */
   constructor(service, session) {
     this.#service = service
     /** @readonly */
     this.session = session
     /** By the peer's name in lower case. @type {Map<string, Conversation>} */
     this.conversations = new Map()
+    /** Whether events come in at once. @type {Status} */
+    this.status = 'offline'
     service.storage?.setItem('chat.session', JSON.stringify(session))
     for (const { key, receiver, message } of JSON.parse(service.storage?.getItem(this.#outbox) ?? '[]')) {
       this.conversation(receiver).outgoing.push({ key, receiver, message, error: null, isHere: false })
     }
     this.#connect()
-    this.#timers.push(setInterval(() => this.#ping(), PING))
+    const ping = () => this.status === 'online' && this.#socket?.send('ping')
+    this.#timers.push(setInterval(ping, PING))
     this.#timers.push(setInterval(() => this.#spawn(this.#check()), CHECK))
     this.#spawn(this.sync())
     this.conversations.forEach((conversation) => this.#flush(conversation))
@@ -290,11 +283,6 @@ export class Chat {
     return session ? new Chat(service, JSON.parse(session)) : null
   }
 
-  /** Whether events come in at once. */
-  get status() {
-    return this.#status
-  }
-
   /** Whether the first conversations of the inbox are here. */
   get isReady() {
     return this.#position !== null
@@ -308,16 +296,14 @@ export class Chat {
     return all.sort((one, other) => (one.time < other.time ? 1 : -1))
   }
 
-  /** Whether there are conversations that {@link Chat.loadConversations} has not loaded yet. */
+  /** Whether there are conversations that `loadConversations` has not loaded yet. */
   get hasMoreConversations() {
     return this.#next !== null
   }
 
   /**
    * Calls `listener` at each event of a type. Returns a function that ends that.
-   * @template {keyof Events} Type
-   * @param {Type} type
-   * @param {(detail: Events[Type]) => void} listener
+   * @template {keyof Events} Type @param {Type} type @param {(detail: Events[Type]) => void} listener
    */
   on(type, listener) {
     const handle = (/** @type {Event} */ event) => listener(/** @type {CustomEvent} */ (event).detail)
@@ -331,7 +317,7 @@ export class Chat {
     if (!this.#life.signal.aborted) this.#spawn(this.#check())
   }
 
-  /** Stops, without ending the session: {@link Chat.resume} goes on with it. */
+  /** Stops, without ending the session: `resume` goes on with it. */
   close() {
     this.#life.abort(new ChatError(0, 'CLOSED', 'The chat has been closed.'))
     this.#endPauses()
@@ -359,7 +345,7 @@ export class Chat {
     return this.#loop('inbox', isWanted, async () => {
       const query = `before=${encodeURIComponent(this.#next ?? '')}`
       const page = await this.#persist(() => this.#call('GET', `/conversations?${query}`))
-      page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'inbox'))
+      this.#learn(page.conversations, 'inbox')
       // Before the inbox counts as whole: what has moved up meanwhile is not in it, and not new either.
       if (page.next === null) await this.sync()
       this.#next = page.next
@@ -435,8 +421,9 @@ export class Chat {
     const after = nameBefore(prefix)
     const query = after ? `limit=${limit}&after=${encodeURIComponent(after)}` : `limit=${limit}`
     const { users } = await this.#call('GET', `/users?${query}`)
-    const names = users.map((/** @type {{ username: string }} */ { username }) => username)
-    return names.filter((/** @type {string} */ name) => name.toLowerCase().startsWith(prefix.toLowerCase()))
+    /** @type {string[]} */
+    const names = users.map((/** @type {Session} */ { username }) => username)
+    return names.filter((name) => name.toLowerCase().startsWith(prefix.toLowerCase()))
   }
 
   /** Ends the session; with `everywhere`, all sessions of the user. */
@@ -463,11 +450,13 @@ export class Chat {
 
   /** Makes the request that ends the session. @param {string} path @param {object} body */
   async #leave(path, body) {
-    this.#isLeaving = true
+    // The service closes the connection before its answer is here.
+    this.#drop()
     try {
       await this.#call('POST', path, { username: this.session.username, ...body })
-    } finally {
-      this.#isLeaving = false
+    } catch (error) {
+      if (!this.#life.signal.aborted) this.#connect()
+      throw error
     }
     this.#end(null)
   }
@@ -501,7 +490,7 @@ export class Chat {
 
   async #askForInbox() {
     const page = await this.#call('GET', '/conversations')
-    page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'inbox'))
+    this.#learn(page.conversations, 'inbox')
     this.#position = page.position
     this.#next = page.next
     this.#inboxEnd = page.conversations.at(-1)?.last_message.time_stamp ?? ''
@@ -513,7 +502,7 @@ export class Chat {
       const page = await this.#call('GET', `/changes?after=${this.#position}&limit=200`)
       this.#position = page.position
       this.#isSyncWanted ||= page.more
-      page.conversations.forEach((/** @type {State} */ state) => this.#learn(state, 'changes'))
+      this.#learn(page.conversations, 'changes')
     } catch (error) {
       if (!(error instanceof ChatError && error.code === 'UNKNOWN_POSITION')) throw error
       // The database has been restored from a backup.
@@ -531,7 +520,7 @@ export class Chat {
   /** Syncs, and connects anew if events should have brought what that brings: connections can die without a sign. */
   async #check() {
     const [socket, unannounced] = [this.#socket, this.#unannounced]
-    const wasOnline = this.#status === 'online'
+    const wasOnline = this.status === 'online'
     await this.sync()
     if (wasOnline && socket === this.#socket && this.#unannounced > unannounced) this.#connect()
   }
@@ -539,23 +528,25 @@ export class Chat {
   /** Checks whether an event comes that an answer has announced. @param {() => boolean} hasCome */
   #expect(hasCome) {
     const check = async () => {
-      if (this.#status === 'online') await this.#pause(EVENT)
+      if (this.status === 'online') await this.#pause(EVENT)
       if (!hasCome()) await this.#check()
     }
     this.#spawn(check())
   }
 
-  /** Takes a state. @param {State} state @param {'inbox' | 'changes' | 'event'} source */
-  #learn(state, source) {
-    const conversation = this.conversation(state.peer)
-    // Further pages of the inbox are not asked for in turn with what has changed.
-    const isNewer = conversation.learn(state, source === 'changes' || !this.isReady)
-    if (isNewer && source === 'changes') this.#unannounced += 1
-    const { message } = state.last_message
-    if (message !== undefined)
-      this.#add(conversation, [{ ...state.last_message, message }], source === 'inbox')
-    this.#emit('conversation', conversation)
-    this.#fetchNewer(conversation)
+  /** Takes states. @param {State[]} states @param {'inbox' | 'changes' | 'event'} source */
+  #learn(states, source) {
+    for (const state of states) {
+      const conversation = this.conversation(state.peer)
+      // Further pages of the inbox are not asked for in turn with what has changed.
+      const isNewer = conversation.learn(state, source === 'changes' || !this.isReady)
+      if (isNewer && source === 'changes') this.#unannounced += 1
+      const { message } = state.last_message
+      if (message !== undefined)
+        this.#add(conversation, [{ ...state.last_message, message }], source === 'inbox')
+      this.#emit('conversation', conversation)
+      this.#fetchNewer(conversation)
+    }
   }
 
   /** @param {Conversation} conversation @param {Message[]} messages */
@@ -638,14 +629,18 @@ export class Chat {
       this.#endPauses()
       this.#spawn(this.sync())
     }
-    socket.onmessage = ({ data }) => this.#hear(data)
+    socket.onmessage = ({ data }) => {
+      const { conversation } = JSON.parse(data)
+      // Without one it is a message of API Gateway's own.
+      if (conversation) this.#learn([conversation], 'event')
+    }
     socket.onclose = () => {
       this.#socket = null
       this.#setStatus('offline')
       const hasLasted = Date.now() - opened > LONGEST_PAUSE
       this.#patience = hasLasted ? FIRST_PAUSE : Math.min(2 * this.#patience, LONGEST_PAUSE)
       // It tells whether the session is over, and stands in for events.
-      if (!this.#isLeaving) this.#spawn(this.sync())
+      this.#spawn(this.sync())
       this.#spawn(this.#pause(jitter(this.#patience)).then(() => this.#connect()))
     }
     this.#socket = socket
@@ -662,17 +657,6 @@ export class Chat {
     if (!socket) return
     socket.onopen = socket.onmessage = socket.onclose = null
     socket.close()
-  }
-
-  #ping() {
-    if (this.#status === 'online') this.#socket?.send('ping')
-  }
-
-  /** @param {string} data */
-  #hear(data) {
-    const { conversation } = JSON.parse(data)
-    // Without one it is a message of API Gateway's own.
-    if (conversation) this.#learn(conversation, 'event')
   }
 
   // What all of this is made of
@@ -696,7 +680,9 @@ export class Chat {
 
   /** @param {Outgoing[]} outgoing */
   #save(outgoing) {
-    this.#service.storage?.setItem(this.#outbox, JSON.stringify(outgoing))
+    const { storage } = this.#service
+    if (outgoing.length > 0) storage?.setItem(this.#outbox, JSON.stringify(outgoing))
+    else storage?.removeItem(this.#outbox)
   }
 
   /** @template {keyof Events} Type @param {Type} type @param {Events[Type]} detail */
@@ -706,8 +692,8 @@ export class Chat {
 
   /** @param {Status} status */
   #setStatus(status) {
-    if (status === this.#status) return
-    this.#status = status
+    if (status === this.status) return
+    this.status = status
     this.#emit('status', status)
   }
 
@@ -738,7 +724,7 @@ export class Chat {
     }
   }
 
-  /** Waits, until {@link Chat.wake} at most. Fails at the end of the session. @param {number} time */
+  /** Waits, until `wake` at most. Fails at the end of the session. @param {number} time */
   async #pause(time) {
     this.#life.signal.throwIfAborted()
     await new Promise((/** @type {(value: void) => void} */ resolve) => {
@@ -822,14 +808,9 @@ async function request({ url, fetch = globalThis.fetch }, method, path, { body, 
   signal?.throwIfAborted()
   if (response.ok) return answer
   const { code = '', detail, message, errors } = answer
-  throw new ChatError(
-    response.status,
-    code,
-    detail ?? message,
-    errors,
-    // A proxy's may be a date.
-    Number(response.headers.get('Retry-After')) || 0,
-  )
+  // A proxy's may be a date.
+  const retryAfter = Number(response.headers.get('Retry-After')) || 0
+  throw new ChatError(response.status, code, detail ?? message, errors, retryAfter)
 }
 
 /** Whether a state is newer than another one: each of the three only grows. @param {State} one @param {State} other */
@@ -841,12 +822,7 @@ function isAhead(one, other) {
   )
 }
 
-/**
- * A name that comes just before all names with this prefix, as the service sorts names; empty if there is none. It is a
- * valid one.
- * @param {string} prefix
- * @returns {string}
- */
+/** A valid name just before all with this prefix, in the service's order; or ''. @param {string} prefix @returns {string} */
 function nameBefore(prefix) {
   const last = ALPHABET.indexOf(prefix.slice(-1).toUpperCase())
   const lowest = prefix.length === 1 ? ALPHABET.indexOf('0') : 0

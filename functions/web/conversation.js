@@ -3,12 +3,14 @@
 import { create, describe, fillTime, find, show, soon } from './dom.js'
 import { nameOf } from './inbox.js'
 
+/** @import { Chat, Conversation, Message, Outgoing } from './client.js' */
+
 /** How near to an end of the list counts as being there, in pixels. */
 const NEAR = 60
 
-/** Returns what opens the conversation with a user. @param {import('./client.js').Chat} chat */
+/** Returns what opens the conversation with a user. @param {Chat} chat */
 export function conversationView(chat) {
-  /** @type {import('./client.js').Conversation | undefined} */
+  /** @type {Conversation | undefined} */
   let conversation
   let isAtEnd = true
   /** What has been begun to be written, by conversation. @type {Map<string, string>} */
@@ -44,7 +46,7 @@ export function conversationView(chat) {
     if (isSeen && conversation.unread > 0) chat.markRead(conversation)
   }
 
-  /** @param {import('./client.js').Message} message */
+  /** @param {Message} message */
   function make({ sender, message, time_stamp }) {
     const item = create('message')
     const isOwn = sender === chat.session.username
@@ -55,7 +57,7 @@ export function conversationView(chat) {
     return item
   }
 
-  /** @param {HTMLElement} item @param {import('./client.js').Message} message */
+  /** @param {HTMLElement} item @param {Message} message */
   function fill(item, { id, sender, receiver }) {
     if (sender !== chat.session.username || receiver === sender) return
     const isRead = id <= (conversation?.peer_read_id ?? 0)
@@ -65,7 +67,7 @@ export function conversationView(chat) {
     find('.state', item).textContent = isRead ? 'Read' : 'Sent'
   }
 
-  /** @param {import('./client.js').Outgoing} outgoing */
+  /** @param {Outgoing} outgoing */
   function makeWaiting(outgoing) {
     const item = create('waiting-message')
     find('.text', item).textContent = outgoing.message
@@ -74,7 +76,7 @@ export function conversationView(chat) {
     return item
   }
 
-  /** @param {HTMLElement} item @param {import('./client.js').Outgoing} outgoing */
+  /** @param {HTMLElement} item @param {Outgoing} outgoing */
   function fillWaiting(item, { error }) {
     find('small', item).textContent = error ? `Not sent. ${describe(error)}` : 'Sending …'
     find('.row', item).hidden = !error

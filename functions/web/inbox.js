@@ -2,7 +2,9 @@
 
 import { create, fillTime, find, show, soon } from './dom.js'
 
-/** @param {import('./client.js').Chat} chat */
+/** @import { Chat, Conversation } from './client.js' */
+
+/** @param {Chat} chat */
 export function inboxView(chat) {
   const render = soon(() => {
     const { inbox } = chat
@@ -30,15 +32,15 @@ export function addressOf(peer) {
   return `#/with/${peer}`
 }
 
-/** What a conversation is called. @param {import('./client.js').Chat} chat @param {string} peer */
+/** What a conversation is called. @param {Chat} chat @param {string} peer */
 export function nameOf(chat, peer) {
   return peer === chat.session.username ? 'Notes to yourself' : peer
 }
 
 /**
- * @param {import('./client.js').Chat} chat
+ * @param {Chat} chat
  * @param {HTMLElement} item
- * @param {import('./client.js').Conversation} conversation
+ * @param {Conversation} conversation
  */
 function fill(chat, item, { peer, outgoing, last_message, unread, blocked }) {
   const link = find('a', item)

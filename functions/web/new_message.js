@@ -3,10 +3,12 @@
 import { create, describe, find, show } from './dom.js'
 import { addressOf, nameOf } from './inbox.js'
 
+/** @import { Chat } from './client.js' */
+
 /** How long typing has to pause before the service is asked, in milliseconds. */
 const PAUSE = 200
 
-/** Returns what opens the view. @param {import('./client.js').Chat} chat */
+/** Returns what opens the view. @param {Chat} chat */
 export function newMessageView(chat) {
   const field = find('#search')
   /** @type {ReturnType<typeof setTimeout> | undefined} */

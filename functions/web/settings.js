@@ -2,7 +2,9 @@
 
 import { create, describe, find, onSubmit, shortTime, show } from './dom.js'
 
-/** Returns what opens the view. @param {import('./client.js').Chat} chat */
+/** @import { Chat, Conversation, Device } from './client.js' */
+
+/** Returns what opens the view. @param {Chat} chat */
 export function settingsView(chat) {
   /** Does what a button is for, and shows what it has changed. @param {() => Promise<unknown>} work */
   async function act(work) {
@@ -18,7 +20,7 @@ export function settingsView(chat) {
     show(find('#devices'), await chat.sessions(), ({ id }) => id, makeDevice, fillDevice)
   }
 
-  /** @param {import('./client.js').Device} device */
+  /** @param {Device} device */
   function makeDevice(device) {
     const item = create('entry')
     const button = find('button', item)
@@ -32,7 +34,7 @@ export function settingsView(chat) {
     return item
   }
 
-  /** @param {HTMLElement} item @param {import('./client.js').Device} device */
+  /** @param {HTMLElement} item @param {Device} device */
   function fillDevice(item, { device, created_at, current }) {
     const name = device ?? 'A device without a name'
     find('.text', item).textContent = `${name}, since ${shortTime(created_at)}${current ? ' (this one)' : ''}`
@@ -51,7 +53,7 @@ export function settingsView(chat) {
     )
   }
 
-  /** @param {import('./client.js').Conversation} conversation */
+  /** @param {Conversation} conversation */
   function makeBlock({ peer }) {
     const item = create('entry')
     find('.text', item).textContent = peer

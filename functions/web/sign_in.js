@@ -3,7 +3,9 @@
 import { Chat, createUser } from './client.js'
 import { find, onSubmit } from './dom.js'
 
-/** Shows the form until somebody has logged in. @param {import('./client.js').Service} service @returns {Promise<Chat>} */
+/** @import { Service } from './client.js' */
+
+/** Shows the form until somebody has logged in. @param {Service} service @returns {Promise<Chat>} */
 export function signIn(service) {
   const section = find('#sign-in')
   section.hidden = false
