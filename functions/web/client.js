@@ -90,20 +90,27 @@ export class ChatError extends Error {
 
 /** A conversation, as far as it is known. Read it; `Chat` changes it. */
 export class Conversation {
-  /**
-   * The newest state that was answered or pushed. Never put together from anything else: only of two states that a
-   * conversation was in, one is the newer.
-   * @type {State | null}
-   */
-  #state = null
-  #isEmpty = false
-
   /** @param {string} peer */
   constructor(peer) {
     /** @readonly */
     this.key = peer.toLowerCase()
+
+    // The newest state that was answered or pushed. Never put together from anything else: only of two states that a
+    // conversation was in, one is the newer.
+
     /** The other user's name; one's own in notes to oneself. */
     this.peer = peer
+    /** @type {State['last_message'] | undefined} */
+    this.last_message = undefined
+    /** How many of the peer's messages are above `read_id`. */
+    this.unread = 0
+    /** How far the user has read. */
+    this.read_id = 0
+    /** How far the peer has read. */
+    this.peer_read_id = 0
+    /** Whether the user blocks the peer. */
+    this.blocked = false
+
     /** With consecutive ids. The last is the newest, unless newer ones are being fetched. @type {Message[]} */
     this.messages = []
     /** What waits to be sent, in order. @type {Outgoing[]} */
@@ -112,14 +119,7 @@ export class Conversation {
     this.heardOf = 0
     /** Up to where MarkRead has been answered. */
     this.marked = 0
-    /** Whether the user blocks the peer. */
-    this.blocked = false
-  }
-
-  /** The newest message; undefined if there is none. Without `message` until a long text has been fetched. */
-  get last_message() {
-    const [here, told] = [this.messages.at(-1), this.#state?.last_message]
-    return here && here.id >= (told?.id ?? 0) ? here : told
+    this.isEmpty = false
   }
 
   /** When something was last written, for comparisons: what waits to be sent is newer than everything. */
@@ -127,24 +127,9 @@ export class Conversation {
     return this.outgoing.length > 0 ? '~' : (this.last_message?.time_stamp ?? '')
   }
 
-  /** How many of the peer's messages are above `read_id`. */
-  get unread() {
-    return this.#state?.unread ?? 0
-  }
-
-  /** How far the user has read. */
-  get read_id() {
-    return this.#state?.read_id ?? 0
-  }
-
-  /** How far the peer has read. */
-  get peer_read_id() {
-    return this.#state?.peer_read_id ?? 0
-  }
-
   /** The id of the newest message that a state has told of, or 0. */
   get told() {
-    return this.#state?.last_message.id ?? 0
+    return this.last_message?.id ?? 0
   }
 
   /** The id of the last of `messages`, or 0. */
@@ -154,7 +139,7 @@ export class Conversation {
 
   /** Whether there are messages before the first of `messages`, or may be. */
   get hasOlder() {
-    return this.messages.length > 0 ? this.messages[0].id > 1 : !this.#isEmpty
+    return this.messages.length > 0 ? this.messages[0].id > 1 : !this.isEmpty
   }
 
   /** What to show as not sent yet. */
@@ -168,15 +153,13 @@ export class Conversation {
    * @param {State} state @param {boolean} isInOrder
    */
   learn(state, isInOrder) {
-    const known = this.#state
-    const isNewer = !known || isAhead(state, known)
+    const { last_message, read_id, peer_read_id } = state
+    // Each of the three only grows.
+    const steps = [last_message.id - this.told, read_id - this.read_id, peer_read_id - this.peer_read_id]
+    const isNewer = steps.some((step) => step > 0)
     // Blocks are not counted.
-    if (isNewer || (isInOrder && !isAhead(known, state))) {
-      this.#state = state
-      this.blocked = state.blocked
-    }
-    this.peer = state.peer
-    this.hear(state.last_message.id)
+    if (isNewer || (isInOrder && steps.every((step) => step === 0))) Object.assign(this, state)
+    this.hear(last_message.id)
     return isNewer
   }
 
@@ -187,10 +170,7 @@ export class Conversation {
 
   /** Forgets all but what waits to be sent. */
   forget() {
-    this.#state = null
-    this.heardOf = 0
-    this.messages = []
-    this.marked = 0
+    Object.assign(this, new Conversation(this.peer), { outgoing: this.outgoing })
   }
 
   /**
@@ -198,7 +178,7 @@ export class Conversation {
    * @param {Message[]} page
    */
   add(page) {
-    this.#isEmpty = page.length === 0
+    this.isEmpty = page.length === 0
     const [first, newest] = [this.messages[0]?.id ?? 0, this.newest]
     const older = page.filter(({ id }) => id < first)
     if (older.at(-1)?.id === first - 1) this.messages.unshift(...older)
@@ -811,15 +791,6 @@ async function request({ url, fetch = globalThis.fetch }, method, path, { body, 
   // A proxy's may be a date.
   const retryAfter = Number(response.headers.get('Retry-After')) || 0
   throw new ChatError(response.status, code, detail ?? message, errors, retryAfter)
-}
-
-/** Whether a state is newer than another one: each of the three only grows. @param {State} one @param {State} other */
-function isAhead(one, other) {
-  return (
-    one.last_message.id > other.last_message.id ||
-    one.read_id > other.read_id ||
-    one.peer_read_id > other.peer_read_id
-  )
 }
 
 /** A valid name just before all with this prefix, in the service's order; or ''. @param {string} prefix @returns {string} */

@@ -107,14 +107,13 @@ export function conversationView(chat) {
     event.preventDefault()
     composer.requestSubmit()
   })
-  find('#block').addEventListener('click', async () => {
+  find('#block').addEventListener('click', () => {
     if (!conversation) return
-    try {
-      await chat.setBlock(conversation.peer, !conversation.blocked)
-      tell('')
-    } catch (error) {
-      tell(describe(error))
-    }
+    const { peer, blocked } = conversation
+    chat.setBlock(peer, !blocked).then(
+      () => tell(''),
+      (error) => tell(describe(error)),
+    )
   })
 
   return (/** @type {string} */ peer) => {

@@ -16,14 +16,10 @@ export function create(id) {
 
 /**
  * Makes a list show items in their order. What was there before stays, with focus and selection.
- * @template Item
- * @param {Element} list
- * @param {Item[]} items
- * @param {(item: Item) => string | number} key
- * @param {(item: Item) => HTMLElement} make
- * @param {(element: HTMLElement, item: Item) => void} fill
+ * @template Item @param {Element} list @param {Item[]} items @param {(item: Item) => string | number} key
+ * @param {(item: Item) => HTMLElement} make @param {(element: HTMLElement, item: Item) => void} [fill]
  */
-export function show(list, items, key, make, fill) {
+export function show(list, items, key, make, fill = () => {}) {
   const focused = /** @type {HTMLElement} */ (document.activeElement)
   const before = new Map(
     [...list.children].map((element) => [/** @type {HTMLElement} */ (element).dataset.key, element]),
@@ -45,8 +41,7 @@ export function show(list, items, key, make, fill) {
 
 /**
  * Has a form do `work` with its fields and the value of the button, and shows what `work` says, or what is wrong.
- * @param {HTMLFormElement} form
- * @param {(fields: Record<string, string>) => Promise<string | void>} work
+ * @param {HTMLFormElement} form @param {(fields: Record<string, string>) => Promise<string | void>} work
  */
 export function onSubmit(form, work) {
   const alert = find('[role=alert]', form)
@@ -86,10 +81,7 @@ export function describe(error) {
 export function shortTime(time) {
   const date = new Date(time)
   const isToday = date.toDateString() === new Date().toDateString()
-  return date.toLocaleString(
-    [],
-    isToday ? { timeStyle: 'short' } : { dateStyle: 'medium', timeStyle: 'short' },
-  )
+  return date.toLocaleString([], { timeStyle: 'short', ...(!isToday && { dateStyle: 'medium' }) })
 }
 
 /** Fills a `time` element. @param {HTMLTimeElement} element @param {string} time */

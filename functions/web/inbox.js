@@ -42,12 +42,12 @@ export function nameOf(chat, peer) {
  * @param {HTMLElement} item
  * @param {Conversation} conversation
  */
-function fill(chat, item, { peer, outgoing, last_message, unread, blocked }) {
+function fill(chat, item, { peer, outgoing, messages, last_message, unread, blocked }) {
   const link = find('a', item)
   link.href = addressOf(peer)
   link.ariaCurrent = link.hash === location.hash ? 'page' : null
   find('.name', item).textContent = nameOf(chat, peer)
-  find('.text', item).textContent = outgoing.at(-1)?.message ?? last_message?.message ?? '…'
+  find('.text', item).textContent = (outgoing.at(-1) ?? messages.at(-1) ?? last_message)?.message ?? ''
   if (last_message) fillTime(find('time', item), last_message.time_stamp)
   const badges = [
     unread > 0 && `${unread} unread`,

@@ -44,13 +44,7 @@ export function settingsView(chat) {
 
   function showBlocks() {
     const blocked = [...chat.conversations.values()].filter((conversation) => conversation.blocked)
-    show(
-      find('#blocks'),
-      blocked,
-      ({ key }) => key,
-      makeBlock,
-      () => {},
-    )
+    show(find('#blocks'), blocked, ({ key }) => key, makeBlock)
   }
 
   /** @param {Conversation} conversation */
