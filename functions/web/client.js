@@ -265,7 +265,7 @@ export class Chat {
     /** By the peer's name in lower case. @type {Map<string, Conversation>} */
     this.conversations = new Map()
     service.storage?.setItem('chat.session', JSON.stringify(session))
-    for (const { key, receiver, message } of JSON.parse(service.storage?.getItem(this.#outbox) ?? '[]')) {
+    for (const { key, receiver, message } of this.#stored) {
       this.conversation(receiver).outgoing.push({ key, receiver, message, error: null, isHere: false })
     }
     this.#connect()
@@ -386,7 +386,7 @@ export class Chat {
   async send(receiver, message) {
     this.#life.signal.throwIfAborted()
     const outgoing = { key: randomKey(), receiver, message, error: null, isHere: false }
-    this.#save([...this.#outgoing, outgoing])
+    this.#stored = [...this.#stored, outgoing]
     const conversation = this.conversation(receiver)
     conversation.outgoing.push(outgoing)
     const sender = Promise.withResolvers()
@@ -408,7 +408,7 @@ export class Chat {
   discard(outgoing) {
     const conversation = this.conversation(outgoing.receiver)
     conversation.outgoing = conversation.outgoing.filter((other) => other !== outgoing)
-    this.#save(this.#outgoing)
+    this.#stored = this.#stored.filter(({ key }) => key !== outgoing.key)
     this.#emit('conversation', conversation)
   }
 
@@ -690,12 +690,12 @@ export class Chat {
     return `chat.outgoing.${this.session.username}`
   }
 
-  get #outgoing() {
-    return [...this.conversations.values()].flatMap(({ outgoing }) => outgoing)
+  /** This may be another client's too, as in another tab. @returns {Outgoing[]} */
+  get #stored() {
+    return JSON.parse(this.#service.storage?.getItem(this.#outbox) ?? '[]')
   }
 
-  /** @param {Outgoing[]} outgoing */
-  #save(outgoing) {
+  set #stored(outgoing) {
     this.#service.storage?.setItem(this.#outbox, JSON.stringify(outgoing))
   }
 

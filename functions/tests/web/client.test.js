@@ -511,6 +511,26 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     await sync
   })
 
+  test('shares its storage with other clients of the user', async (context) => {
+    const [anna, bert] = [await newUser(context), await newUser(context)]
+    const network = new Network()
+    const other = /** @type {Chat} */ (Chat.resume({ ...anna.options, fetch: network.fetch }))
+    context.after(() => other.close())
+    network.requestLost = 1
+    const unsent = other.send(bert.username, 'from the other')
+    await anna.chat.send(bert.username, 'from the one')
+    other.close()
+    anna.chat.close()
+    await assert.rejects(unsent, { code: 'CLOSED' })
+    const resumed = /** @type {Chat} */ (Chat.resume(anna.options))
+    context.after(() => resumed.close())
+    await until(() => resumed.conversation(bert.username).newest === 2)
+    assert.deepEqual(textsOf(await service.history(bert.user, anna.username)), [
+      'from the one',
+      'from the other',
+    ])
+  })
+
   test('ends with the stored history whatever breaks', async (context) => {
     const seed = Number(process.env.SEED || Date.now() % 1e9)
     context.diagnostic(`SEED=${seed}`)
