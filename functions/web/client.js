@@ -83,6 +83,11 @@ export class ChatError extends Error {
     this.retryAfter = retryAfter
   }
 
+  /** What is stored; `message` is left out without it. */
+  toJSON() {
+    return { ...this, message: this.message }
+  }
+
   /** Whether the same request may succeed later. */
   get isTemporary() {
     return this.status === 0 || this.status === 429 || this.status >= 500
@@ -265,8 +270,9 @@ export class Chat {
     /** By the peer's name in lower case. @type {Map<string, Conversation>} */
     this.conversations = new Map()
     service.storage?.setItem('chat.session', JSON.stringify(session))
-    for (const { key, receiver, message } of this.#stored) {
-      this.conversation(receiver).outgoing.push({ key, receiver, message, error: null, isHere: false })
+    for (const outgoing of this.#stored) {
+      if (outgoing.error) outgoing.error = Object.assign(new ChatError(0, '', ''), outgoing.error)
+      this.conversation(outgoing.receiver).outgoing.push(outgoing)
     }
     this.#connect()
     this.#timers.push(setInterval(() => this.#ping(), PING))
@@ -386,7 +392,7 @@ export class Chat {
   async send(receiver, message) {
     this.#life.signal.throwIfAborted()
     const outgoing = { key: randomKey(), receiver, message, error: null, isHere: false }
-    this.#stored = [...this.#stored, outgoing]
+    this.#store(outgoing)
     const conversation = this.conversation(receiver)
     conversation.outgoing.push(outgoing)
     const sender = Promise.withResolvers()
@@ -399,6 +405,7 @@ export class Chat {
   /** Sends a refused message again. @param {Outgoing} outgoing */
   resend(outgoing) {
     outgoing.error = null
+    this.#store(outgoing)
     const conversation = this.conversation(outgoing.receiver)
     this.#emit('conversation', conversation)
     this.#flush(conversation)
@@ -408,7 +415,7 @@ export class Chat {
   discard(outgoing) {
     const conversation = this.conversation(outgoing.receiver)
     conversation.outgoing = conversation.outgoing.filter((other) => other !== outgoing)
-    this.#stored = this.#stored.filter(({ key }) => key !== outgoing.key)
+    this.#store(outgoing, false)
     this.#emit('conversation', conversation)
   }
 
@@ -620,6 +627,7 @@ export class Chat {
       sender?.reject(error)
       if (this.#life.signal.aborted || !(error instanceof ChatError)) throw error
       outgoing.error = error
+      this.#store(outgoing)
     }
   }
 
@@ -695,8 +703,11 @@ export class Chat {
     return JSON.parse(this.#service.storage?.getItem(this.#outbox) ?? '[]')
   }
 
-  set #stored(outgoing) {
-    this.#service.storage?.setItem(this.#outbox, JSON.stringify(outgoing))
+  /** Stores a message, or no longer. @param {Outgoing} outgoing */
+  #store(outgoing, isWaiting = true) {
+    const stored = this.#stored.filter(({ key }) => key !== outgoing.key)
+    if (isWaiting) stored.push(outgoing)
+    this.#service.storage?.setItem(this.#outbox, JSON.stringify(stored))
   }
 
   /** @template {keyof Events} Type @param {Type} type @param {Events[Type]} detail */

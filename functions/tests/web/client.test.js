@@ -531,6 +531,22 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     ])
   })
 
+  test('does not send a refused message by itself after a new start', async (context) => {
+    const [{ chat, options, user }, peer] = [await newUser(context), `user-${(users += 1)}`]
+    await assert.rejects(chat.send(peer, 'too early'), { code: 'UNKNOWN_RECEIVER' })
+    const { error } = chat.conversation(peer).outgoing[0]
+    chat.close()
+    await service.createUser(peer)
+    const resumed = /** @type {Chat} */ (Chat.resume(options))
+    context.after(() => resumed.close())
+    await online(resumed)
+    const conversation = resumed.conversation(peer)
+    assert.deepEqual(conversation.waiting[0].error, error)
+    assert.deepEqual(await service.history(user, peer), [])
+    resumed.resend(conversation.waiting[0])
+    await until(() => conversation.newest === 1 && conversation.outgoing.length === 0)
+  })
+
   test('ends with the stored history whatever breaks', async (context) => {
     const seed = Number(process.env.SEED || Date.now() % 1e9)
     context.diagnostic(`SEED=${seed}`)
