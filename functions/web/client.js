@@ -389,13 +389,15 @@ export class Chat {
    * user's next session.
    * @param {string} receiver @param {string} message @returns {Promise<Message>}
    */
-  async send(receiver, message) {
-    this.#life.signal.throwIfAborted()
+  send(receiver, message) {
+    if (this.#life.signal.aborted) return Promise.reject(this.#life.signal.reason)
     const outgoing = { key: randomKey(), receiver, message, error: null, isHere: false }
     this.#store(outgoing)
     const conversation = this.conversation(receiver)
     conversation.outgoing.push(outgoing)
     const sender = Promise.withResolvers()
+    // Who does not wait sees it in `outgoing`.
+    sender.promise.catch(() => {})
     this.#senders.set(outgoing, sender)
     this.#emit('conversation', conversation)
     this.#flush(conversation)
@@ -779,19 +781,19 @@ export class Chat {
       running.isWanted = isWanted
       return running.end
     }
-    if (!isWanted()) return Promise.resolve()
     const loop = { isWanted, end: Promise.resolve() }
     this.#loops.set(name, loop)
     const run = async () => {
       try {
-        do await step()
-        while (loop.isWanted())
+        while (loop.isWanted()) await step()
       } finally {
         // In the same moment in which the last step was taken, or somebody would get a loop that does not look again.
         this.#loops.delete(name)
       }
     }
     loop.end = run()
+    // In Node.js a failure would end the process if nobody waits.
+    loop.end.catch(() => {})
     return loop.end
   }
 

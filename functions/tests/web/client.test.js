@@ -547,6 +547,18 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     await until(() => conversation.newest === 1 && conversation.outgoing.length === 0)
   })
 
+  test('ends no process in which nobody waits for its calls', async (context) => {
+    const { chat, username } = await newUser(context)
+    await chat.send(username, 'a note')
+    const notes = chat.conversation(username)
+    chat.markRead(notes)
+    chat.sync()
+    chat.send(username, 'another')
+    chat.loadOlder(chat.conversation('nobody'))
+    chat.close()
+    await sleep(50)
+  })
+
   test('ends with the stored history whatever breaks', async (context) => {
     const seed = Number(process.env.SEED || Date.now() % 1e9)
     context.diagnostic(`SEED=${seed}`)
