@@ -82,6 +82,11 @@ export class ChatError extends Error {
     this.retryAfter = retryAfter
   }
 
+  /** What is stored; `message` is left out without it. */
+  toJSON() {
+    return { ...this, message: this.message }
+  }
+
   /** Whether the same request may succeed later. */
   get isTemporary() {
     return this.status === 0 || this.status === 429 || this.status >= 500
@@ -237,8 +242,9 @@ export class Chat {
     /** Whether events come in at once. @type {Status} */
     this.status = 'offline'
     service.storage?.setItem('chat.session', JSON.stringify(session))
-    for (const { key, receiver, message } of JSON.parse(service.storage?.getItem(this.#outbox) ?? '[]')) {
-      this.conversation(receiver).outgoing.push({ key, receiver, message, error: null, isHere: false })
+    for (const outgoing of this.#stored) {
+      if (outgoing.error) outgoing.error = Object.assign(new ChatError(0, '', ''), outgoing.error)
+      this.conversation(outgoing.receiver).outgoing.push(outgoing)
     }
     this.#connect()
     const ping = () => this.status === 'online' && this.#socket?.send('ping')
@@ -349,13 +355,15 @@ export class Chat {
    * user's next session.
    * @param {string} receiver @param {string} message @returns {Promise<Message>}
    */
-  async send(receiver, message) {
-    this.#life.signal.throwIfAborted()
+  send(receiver, message) {
+    if (this.#life.signal.aborted) return Promise.reject(this.#life.signal.reason)
     const outgoing = { key: randomKey(), receiver, message, error: null, isHere: false }
-    this.#save([...this.#outgoing, outgoing])
+    this.#store(outgoing)
     const conversation = this.conversation(receiver)
     conversation.outgoing.push(outgoing)
     const sender = Promise.withResolvers()
+    // Who does not wait sees it in `outgoing`.
+    sender.promise.catch(() => {})
     this.#senders.set(outgoing, sender)
     this.#emit('conversation', conversation)
     this.#flush(conversation)
@@ -365,6 +373,7 @@ export class Chat {
   /** Sends a refused message again. @param {Outgoing} outgoing */
   resend(outgoing) {
     outgoing.error = null
+    this.#store(outgoing)
     const conversation = this.conversation(outgoing.receiver)
     this.#emit('conversation', conversation)
     this.#flush(conversation)
@@ -374,7 +383,7 @@ export class Chat {
   discard(outgoing) {
     const conversation = this.conversation(outgoing.receiver)
     conversation.outgoing = conversation.outgoing.filter((other) => other !== outgoing)
-    this.#save(this.#outgoing)
+    this.#store(outgoing, false)
     this.#emit('conversation', conversation)
   }
 
@@ -591,6 +600,7 @@ export class Chat {
       sender?.reject(error)
       if (this.#life.signal.aborted || !(error instanceof ChatError)) throw error
       outgoing.error = error
+      this.#store(outgoing)
     }
   }
 
@@ -654,15 +664,17 @@ export class Chat {
     return `chat.outgoing.${this.session.username}`
   }
 
-  get #outgoing() {
-    return [...this.conversations.values()].flatMap(({ outgoing }) => outgoing)
+  /** This may be another client's too, as in another tab. @returns {Outgoing[]} */
+  get #stored() {
+    return JSON.parse(this.#service.storage?.getItem(this.#outbox) ?? '[]')
   }
 
-  /** @param {Outgoing[]} outgoing */
-  #save(outgoing) {
-    const { storage } = this.#service
-    if (outgoing.length > 0) storage?.setItem(this.#outbox, JSON.stringify(outgoing))
-    else storage?.removeItem(this.#outbox)
+  /** Stores a message, or no longer. @param {Outgoing} outgoing */
+  #store(outgoing, isWaiting = true) {
+    const stored = this.#stored.filter(({ key }) => key !== outgoing.key)
+    if (isWaiting) stored.push(outgoing)
+    if (stored.length > 0) this.#service.storage?.setItem(this.#outbox, JSON.stringify(stored))
+    else this.#service.storage?.removeItem(this.#outbox)
   }
 
   /** @template {keyof Events} Type @param {Type} type @param {Events[Type]} detail */
@@ -734,19 +746,19 @@ export class Chat {
       running.isWanted = isWanted
       return running.end
     }
-    if (!isWanted()) return Promise.resolve()
     const loop = { isWanted, end: Promise.resolve() }
     this.#loops.set(name, loop)
     const run = async () => {
       try {
-        do await step()
-        while (loop.isWanted())
+        while (loop.isWanted()) await step()
       } finally {
         // In the same moment in which the last step was taken, or somebody would get a loop that does not look again.
         this.#loops.delete(name)
       }
     }
     loop.end = run()
+    // In Node.js a failure would end the process if nobody waits.
+    loop.end.catch(() => {})
     return loop.end
   }
 

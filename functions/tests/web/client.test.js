@@ -511,6 +511,54 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     await sync
   })
 
+  test('shares its storage with other clients of the user', async (context) => {
+    const [anna, bert] = [await newUser(context), await newUser(context)]
+    const network = new Network()
+    const other = /** @type {Chat} */ (Chat.resume({ ...anna.options, fetch: network.fetch }))
+    context.after(() => other.close())
+    network.requestLost = 1
+    const unsent = other.send(bert.username, 'from the other')
+    await anna.chat.send(bert.username, 'from the one')
+    other.close()
+    anna.chat.close()
+    await assert.rejects(unsent, { code: 'CLOSED' })
+    const resumed = /** @type {Chat} */ (Chat.resume(anna.options))
+    context.after(() => resumed.close())
+    await until(() => resumed.conversation(bert.username).newest === 2)
+    assert.deepEqual(textsOf(await service.history(bert.user, anna.username)), [
+      'from the one',
+      'from the other',
+    ])
+  })
+
+  test('does not send a refused message by itself after a new start', async (context) => {
+    const [{ chat, options, user }, peer] = [await newUser(context), `user-${(users += 1)}`]
+    await assert.rejects(chat.send(peer, 'too early'), { code: 'UNKNOWN_RECEIVER' })
+    const { error } = chat.conversation(peer).outgoing[0]
+    chat.close()
+    await service.createUser(peer)
+    const resumed = /** @type {Chat} */ (Chat.resume(options))
+    context.after(() => resumed.close())
+    await online(resumed)
+    const conversation = resumed.conversation(peer)
+    assert.deepEqual(conversation.waiting[0].error, error)
+    assert.deepEqual(await service.history(user, peer), [])
+    resumed.resend(conversation.waiting[0])
+    await until(() => conversation.newest === 1 && conversation.outgoing.length === 0)
+  })
+
+  test('ends no process in which nobody waits for its calls', async (context) => {
+    const { chat, username } = await newUser(context)
+    await chat.send(username, 'a note')
+    const notes = chat.conversation(username)
+    chat.markRead(notes)
+    chat.sync()
+    chat.send(username, 'another')
+    chat.loadOlder(chat.conversation('nobody'))
+    chat.close()
+    await sleep(50)
+  })
+
   test('ends with the stored history whatever breaks', async (context) => {
     const seed = Number(process.env.SEED || Date.now() % 1e9)
     context.diagnostic(`SEED=${seed}`)
