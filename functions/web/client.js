@@ -6,19 +6,18 @@
  *     chat.on('message', ({ sender, message }) => console.log(`${sender}: ${message}`))
  *     await chat.send('bob', 'Hi, Bob!')
  *
- * It keeps the user's conversations as the service has them, whatever fails meanwhile. docs/api.md has the rules that it
- * follows, under "Sending reliably", "Staying in sync" and "Being told at once".
+ * It keeps the user's conversations as the service has them, whatever fails meanwhile, by the rules of docs/api.md.
  */
 
 /**
- * Where the service is. `storage`, such as `sessionStorage`, keeps session and unsent messages beyond the page. `fetch` and
- * `WebSocket` are used in place of the usual ones.
+ * Where the service is. `storage`, such as `sessionStorage`, keeps session and unsent messages beyond the page; `fetch`
+ * and `WebSocket` replace the usual ones.
  * @typedef {{ url: string, webSocketUrl: string, storage?: Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>,
  *   fetch?: typeof globalThis.fetch, WebSocket?: typeof globalThis.WebSocket }} Service
  */
 
 /**
- * A message as it is stored. `id` counts 1, 2, 3 … in its conversation; `time_stamp` is RFC 3339 in UTC.
+ * A message as it is stored. `id` counts 1, 2, 3 … in its conversation.
  * @typedef {{ id: number, sender: string, receiver: string, message: string, time_stamp: string }} Message
  */
 
@@ -29,7 +28,8 @@
  */
 
 /**
- * A message that is not known to be stored yet. With an `error` it has been refused, and waits for `resend` or `discard`. `isHere`: a message of this text is there already; its event can come before the answer.
+ * A message that is not known to be stored yet. With an `error` it was refused, and waits for `resend` or `discard`.
+ * `isHere`: a message of this text is here already; its event can come before the answer.
  * @typedef {{ key: string, receiver: string, message: string, error: ChatError | null, isHere: boolean }} Outgoing
  */
 
@@ -40,28 +40,27 @@
 /**
  * What `on` tells of:
  * - `status`: the connection has changed
- * - `ready`: the first conversations of the inbox are here
  * - `conversation`: something in it has changed
- * - `message`: one is new, whoever has sent it, from wherever; if its conversation was not loaded, those before may be new too
- * - `error`: something failed that nobody waits for, and that is not worth repeating
- * - `end`: the session is over, because of an error or, without one, because the user wanted it
- * @typedef {{ status: Status, ready: null, conversation: Conversation, message: Message, error: unknown,
+ * - `message`: one is new, sent by whomever; if its conversation was not loaded, those before it can be new too
+ * - `error`: something failed for good, and nobody waits for it
+ * - `end`: the session is over, because of an error or because the user wanted it
+ * @typedef {{ status: Status, conversation: Conversation, message: Message, error: unknown,
  *   end: ChatError | null }} Events
  */
 
-/** How long a request may take, in milliseconds: the service answers within 5 s. */
+/** How long a request may take, in milliseconds; the service takes 5 s at most. */
 const REQUEST = 10_000
 /** The first and the longest pause before something is tried again. */
 const FIRST_PAUSE = 500
 const LONGEST_PAUSE = 60_000
-/** How often the connection is kept from being idle: API Gateway closes one after 10 minutes. */
+/** API Gateway closes a connection that is idle for 10 minutes. */
 const PING = 5 * 60_000
-/** How often the service is asked whether an event has been lost. */
+/** How often to ask whether an event has been lost. */
 const CHECK = 3 * 60_000
-/** How long an event may take after the answer that it belongs to. */
+/** How long an event may take after its answer. */
 const EVENT = 2_000
 
-/** The order of the characters that a username may have, as the service sorts them; letters without regard to case. */
+/** What a username may have, in the order in which the service sorts, letter case aside. */
 const ALPHABET = '+-.0123456789@ABCDEFGHIJKLMNOPQRSTUVWXYZ_'
 
 /** Why the service has not done what it was asked for. `message` is for people, `code` for programs. */
@@ -100,8 +99,7 @@ export class Conversation {
     /** @readonly */
     this.key = peer.toLowerCase()
 
-    // The newest state that was answered or pushed. Never put together from anything else: only of two states that a
-    // conversation was in, one is the newer.
+    // The newest state that was answered or pushed, never put together from anything else: of two of them one is newer.
 
     /** The other user's name; one's own in notes to oneself. */
     this.peer = peer
@@ -127,7 +125,7 @@ export class Conversation {
     this.isEmpty = false
   }
 
-  /** When something was last written, for comparisons: what waits to be sent is newer than everything. */
+  /** When something was last written, for sorting: what waits to be sent is the newest. */
   get time() {
     return this.outgoing.length > 0 ? '~' : (this.last_message?.time_stamp ?? '')
   }
@@ -142,7 +140,7 @@ export class Conversation {
     return this.messages.at(-1)?.id ?? 0
   }
 
-  /** Whether there are messages before the first of `messages`, or may be. */
+  /** Whether there may be messages before those that are here. */
   get hasOlder() {
     return this.messages.length > 0 ? this.messages[0].id > 1 : !this.isEmpty
   }
@@ -153,8 +151,7 @@ export class Conversation {
   }
 
   /**
-   * Takes a state, unless a newer one is known. Returns whether it is newer. `isInOrder`: whether it is no earlier than what
-   * is known; an event may be late.
+   * Takes a state, unless a newer one is known. Returns whether it is newer. `isInOrder`: it can't be late, as events can.
    * @param {State} state @param {boolean} isInOrder
    */
   learn(state, isInOrder) {
@@ -179,7 +176,7 @@ export class Conversation {
   }
 
   /**
-   * Takes messages with consecutive ids, if they are adjacent to those that are here. Returns those that are newer.
+   * Takes consecutive messages, if they adjoin those that are here. Returns the newer ones.
    * @param {Message[]} page
    */
   add(page) {
@@ -206,7 +203,7 @@ export async function createUser(service, username, password) {
 /** A user's chat, from a login to the end of the session. */
 export class Chat {
   #service
-  /** Ends with the session, and with it whatever is under way. */
+  /** Its end is that of all that is under way. */
   #life = new AbortController()
   #events = new EventTarget()
   /** @type {WebSocket | null} */
@@ -229,8 +226,7 @@ export class Chat {
   #pauses = new Set()
   /** Who waits for a message to be stored. @type {Map<Outgoing, PromiseWithResolvers<Message>>} */
   #senders = new Map()
-  /** @type {ReturnType<typeof setInterval>[]} */
-  #timers = []
+  #timers
 
   /** Goes on with a session, as `login` gets one. @param {Service} service @param {Session} session */
   constructor(service, session) {
@@ -247,9 +243,10 @@ export class Chat {
       this.conversation(outgoing.receiver).outgoing.push(outgoing)
     }
     this.#connect()
-    const ping = () => this.status === 'online' && this.#socket?.send('ping')
-    this.#timers.push(setInterval(ping, PING))
-    this.#timers.push(setInterval(() => this.#spawn(this.#check()), CHECK))
+    this.#timers = [
+      setInterval(() => this.status === 'online' && this.#socket?.send('ping'), PING),
+      setInterval(() => this.#spawn(this.#check()), CHECK),
+    ]
     this.#spawn(this.sync())
     this.conversations.forEach((conversation) => this.#flush(conversation))
   }
@@ -276,9 +273,7 @@ export class Chat {
 
   /** The conversations that have a message, or one that waits to be sent: the newest first. */
   get inbox() {
-    const all = [...this.conversations.values()].filter(
-      (each) => each.last_message || each.outgoing.length > 0,
-    )
+    const all = [...this.conversations.values()].filter((each) => each.last_message || each.outgoing.length > 0)
     return all.sort((one, other) => (one.time < other.time ? 1 : -1))
   }
 
@@ -297,7 +292,7 @@ export class Chat {
     return () => this.#events.removeEventListener(type, handle)
   }
 
-  /** Tries at once whatever waits to be tried again: for the moment when the network or the user is back. */
+  /** Tries at once what waits to be tried again: for when the network or the user is back. */
   wake() {
     this.#endPauses()
     if (!this.#life.signal.aborted) this.#spawn(this.#check())
@@ -330,9 +325,9 @@ export class Chat {
     const isWanted = () => before !== null && before === this.#next
     return this.#loop('inbox', isWanted, async () => {
       const query = `before=${encodeURIComponent(this.#next ?? '')}`
-      const page = await this.#persist(() => this.#call('GET', `/conversations?${query}`))
+      const page = await this.#persist('GET', `/conversations?${query}`)
       this.#learn(page.conversations, 'inbox')
-      // Before the inbox counts as whole: what has moved up meanwhile is not in it, and not new either.
+      // What has moved up meanwhile is in no page, and not new either.
       if (page.next === null) await this.sync()
       this.#next = page.next
     })
@@ -350,9 +345,8 @@ export class Chat {
   }
 
   /**
-   * Sends a message until it is stored, exactly once, and returns it as it is stored: the messages to one user in the order
-   * in which they are sent. Fails if the service refuses it, or if the session ends; then it stays in the storage for the
-   * user's next session.
+   * Sends a message until it is stored, exactly once and after those sent before, and returns it as stored. Fails if it is
+   * refused, or if the session ends; then it stays in the storage for the next one.
    * @param {string} receiver @param {string} message @returns {Promise<Message>}
    */
   send(receiver, message) {
@@ -392,7 +386,7 @@ export class Chat {
     const isWanted = () => conversation.newest > Math.max(conversation.marked, conversation.read_id)
     return this.#loop(`read ${conversation.key}`, isWanted, async () => {
       const body = { sender: conversation.peer, receiver: this.session.username, id: conversation.newest }
-      const { read_id } = await this.#persist(() => this.#call('POST', '/messages/read', body))
+      const { read_id } = await this.#persist('POST', '/messages/read', body)
       conversation.marked = read_id
       this.#expect(() => conversation.read_id >= read_id)
     })
@@ -402,7 +396,7 @@ export class Chat {
 
   /**
    * The first users whose names begin with `prefix`, in alphabetical order.
-   * @param {string} prefix of a valid name @returns {Promise<string[]>}
+   * @param {string} prefix @returns {Promise<string[]>}
    */
   async findUsers(prefix, limit = 20) {
     // No name begins so, and the service refuses what can't be one.
@@ -467,28 +461,27 @@ export class Chat {
 
   // Staying in sync
 
-  /** Asks for what has changed. This happens by itself after each connect and every few minutes. */
+  /** Asks for what has changed: by itself after each connect and every few minutes. */
   sync() {
     this.#isSyncWanted = true
     const isWanted = () => this.#isSyncWanted
-    return this.#loop('sync', isWanted, async () => {
+    return this.#loop('sync', isWanted, () => {
       this.#isSyncWanted = false
-      await this.#persist(() => (this.#position === null ? this.#askForInbox() : this.#askForChanges()))
+      return this.#position === null ? this.#askForInbox() : this.#askForChanges()
     })
   }
 
   async #askForInbox() {
-    const page = await this.#call('GET', '/conversations')
+    const page = await this.#persist('GET', '/conversations')
     this.#learn(page.conversations, 'inbox')
     this.#position = page.position
     this.#next = page.next
     this.#inboxEnd = page.conversations.at(-1)?.last_message.time_stamp ?? ''
-    this.#emit('ready', null)
   }
 
   async #askForChanges() {
     try {
-      const page = await this.#call('GET', `/changes?after=${this.#position}&limit=200`)
+      const page = await this.#persist('GET', `/changes?after=${this.#position}&limit=200`)
       this.#position = page.position
       this.#isSyncWanted ||= page.more
       this.#learn(page.conversations, 'changes')
@@ -506,7 +499,7 @@ export class Chat {
     return this.isReady && !this.hasMoreConversations
   }
 
-  /** Syncs, and connects anew if events should have brought what that brings: connections can die without a sign. */
+  /** Syncs, and connects anew if that brings what events should have: a connection can die without a sign. */
   async #check() {
     const [socket, unannounced] = [this.#socket, this.#unannounced]
     const wasOnline = this.status === 'online'
@@ -531,8 +524,7 @@ export class Chat {
       const isNewer = conversation.learn(state, source === 'changes' || !this.isReady)
       if (isNewer && source === 'changes') this.#unannounced += 1
       const { message } = state.last_message
-      if (message !== undefined)
-        this.#add(conversation, [{ ...state.last_message, message }], source === 'inbox')
+      if (message !== undefined) this.#add(conversation, [{ ...state.last_message, message }], source === 'inbox')
       this.#emit('conversation', conversation)
       this.#fetchNewer(conversation)
     }
@@ -566,7 +558,7 @@ export class Chat {
   /** @param {Conversation} conversation @param {{ before?: number, after?: number, limit?: number }} cursor */
   #page({ peer }, cursor) {
     const body = { sender: this.session.username, receiver: peer, ...cursor }
-    return this.#persist(() => this.#call('POST', '/messages/query', body))
+    return this.#persist('POST', '/messages/query', body)
   }
 
   /** Sends what waits, one message after the other. @param {Conversation} conversation */
@@ -587,9 +579,7 @@ export class Chat {
     const sender = this.#senders.get(outgoing)
     this.#senders.delete(outgoing)
     try {
-      const stored = await this.#persist(() =>
-        this.#call('POST', '/messages', body, { 'Idempotency-Key': key }),
-      )
+      const stored = await this.#persist('POST', '/messages', body, { 'Idempotency-Key': key })
       this.#add(conversation, [stored])
       this.discard(outgoing)
       conversation.hear(stored.id)
@@ -649,8 +639,6 @@ export class Chat {
     socket.close()
   }
 
-  // What all of this is made of
-
   /** Ends the chat with its session. @param {ChatError | null} error */
   #end(error) {
     if (this.#life.signal.aborted) return
@@ -704,11 +692,14 @@ export class Chat {
     }
   }
 
-  /** Repeats what fails for a while. @template T @param {() => Promise<T>} work @returns {Promise<T>} */
-  async #persist(work) {
+  /**
+   * A request that is repeated as long as it may succeed later.
+   * @param {[method: string, path: string, body?: object, headers?: Record<string, string>]} request
+   */
+  async #persist(...request) {
     for (let pause = FIRST_PAUSE; ; pause = Math.min(2 * pause, LONGEST_PAUSE)) {
       try {
-        return await work()
+        return await this.#call(...request)
       } catch (error) {
         if (!(error instanceof ChatError && error.isTemporary)) throw error
         await this.#pause(Math.max(1_000 * error.retryAfter, jitter(pause)))
@@ -736,8 +727,8 @@ export class Chat {
   }
 
   /**
-   * Takes steps as long as they are wanted. There is one loop of a name at a time: who asks for another gets that one, which
-   * then looks whether a step is wanted by who has asked last.
+   * Takes steps while they are wanted. There is one loop of a name at a time: who asks for another gets that one, which then
+   * looks whether a step is wanted by who has asked last.
    * @param {string} name @param {() => boolean} isWanted @param {() => Promise<void>} step @returns {Promise<void>}
    */
   #loop(name, isWanted, step) {
@@ -752,7 +743,7 @@ export class Chat {
       try {
         while (loop.isWanted()) await step()
       } finally {
-        // In the same moment in which the last step was taken, or somebody would get a loop that does not look again.
+        // At once, or somebody could get a loop that does not look again.
         this.#loops.delete(name)
       }
     }

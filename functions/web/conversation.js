@@ -32,8 +32,7 @@ export function conversationView(chat) {
     show(find('#waiting'), waiting, ({ key }) => key, makeWaiting, fillWaiting)
     if (isAtEnd) scroll.scrollTop = scroll.scrollHeight
     // Those that have come above must not move those that are being read.
-    else if (first !== find('#messages').firstElementChild?.dataset.key)
-      scroll.scrollTop = scroll.scrollHeight - toEnd
+    else if (first !== find('#messages').firstElementChild?.dataset.key) scroll.scrollTop = scroll.scrollHeight - toEnd
     look()
   })
 

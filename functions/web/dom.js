@@ -89,7 +89,6 @@ export function fillTime(element, time) {
   if (element.dateTime === time) return
   element.dateTime = time
   element.textContent = shortTime(time)
-  element.title = new Date(time).toLocaleString()
 }
 
 /** Calls `work` once after all that happens at one moment. @param {() => void} work */

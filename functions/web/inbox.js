@@ -15,19 +15,17 @@ export function inboxView(chat) {
       () => create('inbox-item'),
       (item, conversation) => fill(chat, item, conversation),
     )
-    find('#no-conversations').hidden = inbox.length > 0 || !chat.isReady
     find('#more').hidden = !chat.hasMoreConversations
     const unread = inbox.reduce((sum, each) => sum + each.unread, 0)
     document.title = unread > 0 ? `(${unread}) Chat` : 'Chat'
   })
   chat.on('conversation', render)
-  chat.on('ready', render)
   window.addEventListener('hashchange', render)
   find('#more').addEventListener('click', () => chat.loadConversations())
   render()
 }
 
-/** The address of the conversation with a user: no name has a character that has to be escaped. @param {string} peer */
+/** The address of a conversation: names need no escaping. @param {string} peer */
 export function addressOf(peer) {
   return `#/with/${peer}`
 }

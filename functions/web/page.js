@@ -43,7 +43,7 @@ chat.on('status', (status) => (find('#offline').hidden = status === 'online'))
 chat.on('message', ({ sender, message }) => {
   if (sender !== chat.session.username) find('#announcement').textContent = `${sender}: ${message}`
 })
-chat.on('error', (error) => console.error(error))
+chat.on('error', console.error)
 chat.on('end', (error) => {
   if (error) sessionStorage.setItem('notice', 'Your session has ended. Log in to go on.')
   // Nothing of one user's chat is left for the next.

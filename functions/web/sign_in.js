@@ -15,17 +15,9 @@ export function signIn(service) {
   return new Promise((resolve) => {
     onSubmit(find('form', section), async ({ username, password, action }) => {
       if (action === 'sign-up') await createUser(service, username, password)
-      const chat = await Chat.login(service, username, password, device())
+      const chat = await Chat.login(service, username, password, `Chat page on ${navigator.platform}`)
       section.hidden = true
       resolve(chat)
     })
   })
-}
-
-/** What the list of devices calls this one. */
-function device() {
-  const { userAgentData, platform } = /** @type {Navigator & { userAgentData?: { platform: string } }} */ (
-    navigator
-  )
-  return `Chat page on ${userAgentData?.platform || platform || 'a device'}`.slice(0, 64)
 }

@@ -51,8 +51,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
    * @param {TestContext} context
    * @param {Parameters<typeof logIn>[2]} [place]
    */
-  const newUser = async (context, place) =>
-    logIn(context, await service.createUser(`user-${(users += 1)}`), place)
+  const newUser = async (context, place) => logIn(context, await service.createUser(`user-${(users += 1)}`), place)
 
   /**
    * A user who has conversations with two others, and who is logged in with only the newest one loaded.
@@ -96,9 +95,9 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     const network = new Network(randomNumbers(1))
     const [anna, bert] = [await newUser(context, { network }), await newUser(context)]
     network.requestLost = network.answerLost = 0.3
-    const texts = Array.from({ length: 8 }, (_, index) => `message ${index}`)
+    const texts = Array.from({ length: 6 }, (_, index) => `message ${index}`)
     const sent = await Promise.all(texts.map((text) => anna.chat.send(bert.username, text)))
-    assert.ok(network.requests > 12, 'some were repeated')
+    assert.ok(network.requests > 8, 'some were repeated')
     assert.deepEqual(await service.history(anna.user, bert.username), sent)
     assert.deepEqual(textsOf(sent), texts)
     assert.deepEqual(anna.chat.conversation(bert.username).outgoing, [])
@@ -171,8 +170,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     assert.equal(conversation.hasOlder, false)
 
     bert.network.eventLost = 1
-    for (let index = 1; index <= 3; index += 1)
-      await service.send(anna.user, bert.username, `lost again ${index}`)
+    for (let index = 1; index <= 3; index += 1) await service.send(anna.user, bert.username, `lost again ${index}`)
     bert.network.heal()
     await service.send(anna.user, bert.username, 'heard again')
     await until(() => bert.news.length === 65)
@@ -208,10 +206,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     await until(() => anna.network.sockets.length === 2)
     anna.network.heal()
     await online(anna.chat)
-    assert.deepEqual(textsOf(anna.chat.conversation(bert.username).messages), [
-      'unheard',
-      'is anybody there?',
-    ])
+    assert.deepEqual(textsOf(anna.chat.conversation(bert.username).messages), ['unheard', 'is anybody there?'])
     await service.send(bert.user, anna.username, 'heard')
     await until(() => anna.news.length === 3)
   })
@@ -246,10 +241,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     context.after(() => chat.close())
     const conversation = chat.conversation(bert.username)
     await until(() => conversation.outgoing.length === 0 && conversation.messages.length === 2)
-    assert.deepEqual(textsOf(await service.history(anna.user, bert.username)), [
-      'stored, but unheard',
-      'not sent',
-    ])
+    assert.deepEqual(textsOf(await service.history(anna.user, bert.username)), ['stored, but unheard', 'not sent'])
   })
 
   test('ends with its session, and keeps what is not sent for the next one', async (context) => {
@@ -278,6 +270,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
 
   test('begins again if the service does not know its position, as after a restore', async (context) => {
     const [anna, bert] = [await newUser(context), await newUser(context)]
+    await online(bert.chat)
     await service.send(anna.user, bert.username, 'before')
     await until(() => bert.news.length === 1)
     let status
@@ -317,40 +310,10 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
 
   test('finds users by the beginning of their names, whatever character that ends with', async (context) => {
     const { chat } = await newUser(context)
-    const names = [
-      '0lga',
-      'Xa+b',
-      'xa+',
-      'xa-',
-      'Xa.',
-      'xa0',
-      'xa9',
-      'xa@x',
-      'XAa',
-      'xaz',
-      'xa_',
-      'xb_',
-      'x__',
-      'ya+',
-    ]
+    const names = ['0lga', 'Xa+b', 'xa+', 'xa-', 'Xa.', 'xa0', 'xa9', 'xa@x', 'XAa', 'xaz', 'xa_', 'xb_', 'x__', 'ya+']
     for (const name of names) await service.createUser(name)
-    for (const prefix of ['xa b', 'xä', '.a', 'x'.repeat(65)])
-      assert.deepEqual(await chat.findUsers(prefix), [])
-    for (const prefix of [
-      '0',
-      'x',
-      'X',
-      'xa',
-      'xA+',
-      'xa-',
-      'xa.',
-      'xa0',
-      'xa@',
-      'xa_',
-      'xaa',
-      'xa+b',
-      'nobody',
-    ]) {
+    for (const prefix of ['xa b', 'xä', '.a', 'x'.repeat(65)]) assert.deepEqual(await chat.findUsers(prefix), [])
+    for (const prefix of ['0', 'x', 'X', 'xa', 'xA+', 'xa-', 'xa.', 'xa0', 'xa@', 'xa_', 'xaa', 'xa+b', 'nobody']) {
       const expected = names.filter((name) => name.toLowerCase().startsWith(prefix.toLowerCase()))
       assert.deepEqual((await chat.findUsers(prefix)).sort(), expected.sort(), prefix)
     }
@@ -360,12 +323,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
   test('manages devices, blocks, the password and the account', async (context) => {
     const [anna, bert] = [await newUser(context), await newUser(context)]
     await anna.chat.send(bert.username, 'Hello')
-    const other = await Chat.login(
-      { ...anna.options, storage: newStorage() },
-      anna.username,
-      anna.password,
-      'other',
-    )
+    const other = await Chat.login({ ...anna.options, storage: newStorage() }, anna.username, anna.password, 'other')
     const ended = new Promise((resolve) => other.on('end', resolve))
     const device = (await anna.chat.sessions()).find(({ device }) => device === 'other')
     assert.ok(device && !device.current)
@@ -525,10 +483,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     const resumed = /** @type {Chat} */ (Chat.resume(anna.options))
     context.after(() => resumed.close())
     await until(() => resumed.conversation(bert.username).newest === 2)
-    assert.deepEqual(textsOf(await service.history(bert.user, anna.username)), [
-      'from the one',
-      'from the other',
-    ])
+    assert.deepEqual(textsOf(await service.history(bert.user, anna.username)), ['from the one', 'from the other'])
   })
 
   test('does not send a refused message by itself after a new start', async (context) => {
@@ -632,9 +587,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
         const isOfIt = (/** @type {Message} */ { sender, receiver }) =>
           [sender, receiver].includes(username) && [sender, receiver].includes(conversation.peer)
         const isNote = conversation.peer === username
-        const told = news.filter(
-          (message) => isOfIt(message) && (message.sender === message.receiver) === isNote,
-        )
+        const told = news.filter((message) => isOfIt(message) && (message.sender === message.receiver) === isNote)
         assert.deepEqual(told, history, 'all of it was told once, in order')
         const of = (/** @type {Message[]} */ messages) =>
           messages.filter(({ sender, receiver }) => sender === username && receiver === conversation.peer)

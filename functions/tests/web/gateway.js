@@ -44,13 +44,10 @@ export async function startGateway(databaseUrl) {
   let log = ''
   const isReady = new Promise((resolve, reject) => {
     for (const output of [gateway.stdout, gateway.stderr]) {
-      createInterface({ input: /** @type {import('node:stream').Readable} */ (output) }).on(
-        'line',
-        (line) => {
-          log += `${line}\n`
-          if (line.startsWith('Ready on')) resolve(undefined)
-        },
-      )
+      createInterface({ input: /** @type {import('node:stream').Readable} */ (output) }).on('line', (line) => {
+        log += `${line}\n`
+        if (line.startsWith('Ready on')) resolve(undefined)
+      })
     }
     closed.then(() => reject(new Error(`The gateway has ended:\n${log}`)))
   })

@@ -107,13 +107,9 @@ describe('nothing is left', () => {
     await rm(directory, { recursive: true })
   }
 
-  test('of a service that was stopped', { timeout: PATIENCE }, () =>
-    check((owner) => owner.stdin.end('stop')),
-  )
+  test('of a service that was stopped', { timeout: PATIENCE }, () => check((owner) => owner.stdin.end('stop')))
 
-  test('of a service whose test was killed', { timeout: PATIENCE }, () =>
-    check((owner) => owner.kill('SIGKILL')),
-  )
+  test('of a service whose test was killed', { timeout: PATIENCE }, () => check((owner) => owner.kill('SIGKILL')))
 })
 
 /**
