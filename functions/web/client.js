@@ -156,13 +156,11 @@ export class Conversation {
    */
   learn(state, isInOrder) {
     const { last_message, read_id, peer_read_id } = state
-    // Each of the three only grows.
-    const steps = [last_message.id - this.told, read_id - this.read_id, peer_read_id - this.peer_read_id]
-    const isNewer = steps.some((step) => step > 0)
-    // Blocks are not counted.
-    if (isNewer || (isInOrder && steps.every((step) => step === 0))) Object.assign(this, state)
+    // Each of the three only grows, and so does their sum. Blocks are not counted.
+    const steps = last_message.id + read_id + peer_read_id - this.told - this.read_id - this.peer_read_id
+    if (steps > 0 || (isInOrder && steps === 0)) Object.assign(this, state)
     this.hear(last_message.id)
-    return isNewer
+    return steps > 0
   }
 
   /** Notes that there is a message with this id. @param {number} id */
@@ -222,7 +220,7 @@ export class Chat {
   #unannounced = 0
   /** What is done once at a time, by name. @type {Map<string, { isWanted: () => boolean, end: Promise<void> }>} */
   #loops = new Map()
-  /** What ends the pauses that are being made. @type {Set<() => void>} */
+  /** What ends the pauses that are being made. @type {Set<(value?: unknown) => void>} */
   #pauses = new Set()
   /** Who waits for a message to be stored. @type {Map<Outgoing, PromiseWithResolvers<Message>>} */
   #senders = new Map()
@@ -416,8 +414,7 @@ export class Chat {
 
   /** Changes the password, and ends all other sessions. @param {string} password @param {string} newPassword */
   async changePassword(password, newPassword) {
-    const body = { username: this.session.username, password, new_password: newPassword }
-    await this.#call('POST', '/password', body)
+    await this.#post('/password', { password, new_password: newPassword })
   }
 
   /** Where the user is logged in, the newest login first. @returns {Promise<Device[]>} */
@@ -428,7 +425,7 @@ export class Chat {
   /** Ends a session. @param {Device} device */
   async endSession({ id, current }) {
     if (current) await this.#leave('/sessions/end', { id })
-    else await this.#call('POST', '/sessions/end', { username: this.session.username, id })
+    else await this.#post('/sessions/end', { id })
   }
 
   /** Makes the request that ends the session. @param {string} path @param {object} body */
@@ -436,7 +433,7 @@ export class Chat {
     // The service closes the connection before its answer is here.
     this.#drop()
     try {
-      await this.#call('POST', path, { username: this.session.username, ...body })
+      await this.#post(path, body)
     } catch (error) {
       if (!this.#life.signal.aborted) this.#connect()
       throw error
@@ -444,9 +441,14 @@ export class Chat {
     this.#end(null)
   }
 
+  /** Asks for something as the user. @param {string} path @param {object} body */
+  async #post(path, body) {
+    await this.#call('POST', path, { username: this.session.username, ...body })
+  }
+
   /** Blocks a user, or ends that. @param {string} peer @param {boolean} blocked */
   async setBlock(peer, blocked) {
-    await this.#call('POST', '/blocks', { username: this.session.username, peer, blocked })
+    await this.#post('/blocks', { peer, blocked })
     const conversation = this.conversation(peer)
     conversation.blocked = blocked
     this.#emit('conversation', conversation)
@@ -710,15 +712,12 @@ export class Chat {
   /** Waits, until `wake` at most. Fails at the end of the session. @param {number} time */
   async #pause(time) {
     this.#life.signal.throwIfAborted()
-    await new Promise((/** @type {(value: void) => void} */ resolve) => {
-      const end = () => {
-        clearTimeout(timer)
-        this.#pauses.delete(end)
-        resolve()
-      }
-      const timer = setTimeout(end, time)
-      this.#pauses.add(end)
-    })
+    const { promise, resolve } = Promise.withResolvers()
+    const timer = setTimeout(resolve, time)
+    this.#pauses.add(resolve)
+    await promise
+    clearTimeout(timer)
+    this.#pauses.delete(resolve)
     this.#life.signal.throwIfAborted()
   }
 

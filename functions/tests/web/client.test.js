@@ -89,6 +89,11 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     await bert.chat.markRead(his)
     await until(() => his.unread === 0 && hers.peer_read_id === 1)
     assert.deepEqual(anna.chat.inbox, [hers])
+
+    anna.chat.wake()
+    await anna.chat.sync()
+    const connections = [anna, bert].map(({ network }) => network.sockets.length)
+    assert.deepEqual(connections, [1, 1], 'nothing is wrong with them')
   })
 
   test('stores what is sent once and in order, however often request and answer are lost', async (context) => {
@@ -324,14 +329,16 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     const [anna, bert] = [await newUser(context), await newUser(context)]
     await anna.chat.send(bert.username, 'Hello')
     const other = await Chat.login({ ...anna.options, storage: newStorage() }, anna.username, anna.password, 'other')
+    await online(other)
     const ended = new Promise((resolve) => other.on('end', resolve))
     const device = (await anna.chat.sessions()).find(({ device }) => device === 'other')
     assert.ok(device && !device.current)
+    await anna.chat.setBlock(bert.username, true)
+    await other.sync()
+    assert.equal(anna.chat.conversation(bert.username).blocked, true)
+    assert.equal(other.conversation(bert.username).blocked, true)
     await anna.chat.endSession(device)
     await ended
-
-    await anna.chat.setBlock(bert.username, true)
-    assert.equal(anna.chat.conversation(bert.username).blocked, true)
     await assert.rejects(bert.chat.send(anna.username, 'Hm'), { code: 'BLOCKED' })
     await anna.chat.setBlock(bert.username, false)
     bert.chat.resend(bert.chat.conversation(anna.username).outgoing[0])
@@ -512,6 +519,30 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     chat.loadOlder(chat.conversation('nobody'))
     chat.close()
     await sleep(50)
+  })
+
+  test('finds out by its own read markers that a connection is dead', async (context) => {
+    const [anna, bert] = [await newUser(context), await newUser(context)]
+    await online(anna.chat)
+    await bert.chat.send(anna.username, 'Hello')
+    const conversation = anna.chat.conversation(bert.username)
+    await until(() => conversation.unread === 1)
+    mockPauses(context, (time) => time / 50)
+    anna.network.eventLost = 1
+    await anna.chat.markRead(conversation)
+    await until(() => conversation.unread === 0 && anna.network.sockets.length === 2)
+  })
+
+  test('fetches the text of a long message, which no event brings', async (context) => {
+    const { anna, bert, old } = await withHalfAnInbox(context)
+    // Escaped, it is longer than an event can be.
+    const text = '\u0001'.repeat(6_000)
+    await service.send(bert.user, anna.username, text)
+    await until(() => anna.news.length === 1)
+    assert.deepEqual([textsOf(anna.news), textsOf(old.messages)], [[text], [text]])
+    await service.send(bert.user, anna.username, `${text}!`)
+    await until(() => anna.news.length === 2)
+    assert.deepEqual(textsOf(old.messages), [text, `${text}!`])
   })
 
   test('ends with the stored history whatever breaks', async (context) => {
