@@ -21,7 +21,7 @@ export function inboxView(chat) {
   })
   chat.on('conversation', render)
   window.addEventListener('hashchange', render)
-  find('#more').addEventListener('click', () => chat.loadConversations())
+  find('#more').addEventListener('click', () => chat.loadConversations().then(render))
   render()
 }
 

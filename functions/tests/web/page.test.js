@@ -227,6 +227,23 @@ describe('on the page', () => {
     await page.close()
   })
 
+  test('older conversations come by a button, which is gone when all are there', async () => {
+    await createUser('Hub')
+    for (let index = 0; index < 52; index += 1) {
+      await service.send(await createUser(`Friend-${index}`), 'Hub', `from ${index}`)
+    }
+    const page = await open()
+    await logIn(page, 'Hub')
+    const list = page.getByRole('navigation').getByRole('listitem')
+    const more = page.getByRole('button', { name: 'Older conversations' })
+    await more.waitFor()
+    assert.equal(await list.count(), 50)
+    await more.click()
+    await more.waitFor({ state: 'hidden' })
+    assert.equal(await list.count(), 52)
+    assert.match(await list.last().innerText(), /Friend-0/)
+  })
+
   test('a long conversation can be read back to its first message, without gaps or jumps', async () => {
     const [max, nora] = [await createUser('Max'), await createUser('Nora')]
     const all = Array.from({ length: 150 }, (_, index) => `Message ${index + 1}`)
