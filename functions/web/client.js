@@ -225,6 +225,8 @@ export class Chat {
   /** Who waits for a message to be stored. @type {Map<Outgoing, PromiseWithResolvers<Message>>} */
   #senders = new Map()
   #timers
+  /** @type {Promise<void> | undefined} */
+  #left
 
   /** Goes on with a session, as `login` gets one. @param {Service} service @param {Session} session */
   constructor(service, session) {
@@ -430,15 +432,10 @@ export class Chat {
 
   /** Makes the request that ends the session. @param {string} path @param {object} body */
   async #leave(path, body) {
-    // The service closes the connection before its answer is here.
-    this.#drop()
-    try {
-      await this.#post(path, body)
-    } catch (error) {
-      if (!this.#life.signal.aborted) this.#connect()
-      throw error
-    }
-    this.#end(null)
+    const { username, token } = this.session
+    const left = request(this.#service, 'POST', path, { body: { username, ...body }, token })
+    this.#left = left.then(() => this.#end(null)).catch(() => {})
+    await left
   }
 
   /** Asks for something as the user. @param {string} path @param {object} body */
@@ -689,7 +686,11 @@ export class Chat {
     try {
       return await request(this.#service, method, path, { body, headers, token, signal })
     } catch (error) {
-      if (error instanceof ChatError && error.code === 'INVALID_TOKEN') this.#end(error)
+      if (error instanceof ChatError && error.code === 'INVALID_TOKEN') {
+        // It can be known here first that the user has left.
+        await this.#left
+        this.#end(error)
+      }
       throw error
     }
   }

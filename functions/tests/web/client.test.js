@@ -92,6 +92,11 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
 
     anna.chat.wake()
     await anna.chat.sync()
+    anna.network.next = (url, request) => {
+      assert.doesNotMatch(String(url), /after=0/, 'it has a position')
+      return fetch(url, request)
+    }
+    await anna.chat.sync()
     const connections = [anna, bert].map(({ network }) => network.sockets.length)
     assert.deepEqual(connections, [1, 1], 'nothing is wrong with them')
   })
@@ -180,7 +185,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     await service.send(anna.user, bert.username, 'heard again')
     await until(() => bert.news.length === 65)
     assert.deepEqual(conversation.messages, await service.history(anna.user, bert.username))
-    assert.equal(conversation.unread, 65)
+    await until(() => conversation.unread === 65)
   })
 
   test('takes no event for news that comes late or again', async (context) => {
@@ -246,6 +251,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     context.after(() => chat.close())
     const conversation = chat.conversation(bert.username)
     await until(() => conversation.outgoing.length === 0 && conversation.messages.length === 2)
+    assert.equal(anna.storage.getItem(`chat.outgoing.${anna.username}`), null)
     assert.deepEqual(textsOf(await service.history(anna.user, bert.username)), ['stored, but unheard', 'not sent'])
   })
 
@@ -345,6 +351,11 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     await until(() => anna.news.length === 2)
     assert.equal(anna.chat.conversation(bert.username).blocked, false)
 
+    const third = await Chat.login(anna.options, anna.username, anna.password)
+    const [current] = (await third.sessions()).filter(({ current }) => current)
+    await third.endSession(current)
+    await assert.rejects(third.sync(), { code: 'CLOSED' })
+
     await assert.rejects(anna.chat.changePassword('not the password', 'another password'), { status: 401 })
     await anna.chat.changePassword(anna.password, 'another password')
     await assert.rejects(anna.chat.deleteUser(anna.password), { code: 'INVALID_CREDENTIALS' })
@@ -385,13 +396,16 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
   })
 
   test('takes an old message for no news when somebody reads it', async (context) => {
-    const { anna, bert, old } = await withHalfAnInbox(context)
+    const { anna, bert, carl, old } = await withHalfAnInbox(context)
     await bert.chat.markRead(bert.chat.conversation(anna.username))
     await until(() => old.peer_read_id === 3)
     assert.deepEqual([textsOf(old.messages), anna.news], [['three'], []])
     await service.send(bert.user, anna.username, 'four')
     await until(() => anna.news.length === 1)
     assert.deepEqual(textsOf(anna.news), ['four'])
+    anna.chat.conversation('nobody')
+    const peers = anna.chat.inbox.map(({ peer }) => peer)
+    assert.deepEqual(peers, [bert.username, carl.username])
   })
 
   test('tells of a message that the inbox brings instead of its event', async (context) => {
@@ -469,7 +483,9 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     // It pauses for long now.
     await until(() => network.requests > requests + 3)
     await sleep(PATIENCE / 500)
+    const stuck = network.requests
     await service.send(user, username, 'a note')
+    assert.equal(network.requests, stuck)
     network.heal()
     network.disconnect()
     await until(() => news.length === 1)
@@ -530,6 +546,9 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     mockPauses(context, (time) => time / 50)
     anna.network.eventLost = 1
     await anna.chat.markRead(conversation)
+    const { requests } = anna.network
+    await anna.chat.markRead(conversation)
+    assert.equal(anna.network.requests, requests, 'once is enough')
     await until(() => conversation.unread === 0 && anna.network.sockets.length === 2)
   })
 
@@ -543,6 +562,61 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     await service.send(bert.user, anna.username, `${text}!`)
     await until(() => anna.news.length === 2)
     assert.deepEqual(textsOf(old.messages), [text, `${text}!`])
+  })
+
+  test('pauses for longer and longer, up to a minute, and not as long as others', async (context) => {
+    const { chat, network, options } = await newUser(context)
+    await online(chat)
+    /** @type {number[]} */
+    let pauses = []
+    mockPauses(context, (time) => {
+      pauses.push(time)
+      return time / 200
+    })
+    const areLong = () => pauses.filter((pause) => pause > 30_000 && pause < 60_000).length > 2
+    network.requestLost = 1
+    chat.sync()
+    await until(areLong)
+    chat.close()
+
+    network.heal()
+    pauses = []
+    const resumed = /** @type {Chat} */ (Chat.resume({ ...options, webSocketUrl: 'ws://localhost:1' }))
+    context.after(() => resumed.close())
+    await until(areLong)
+    assert.ok(Math.max(...pauses) < 60_000)
+  })
+
+  test('joins no messages with a gap between them, however late they come', async (context) => {
+    const { anna, bert, old } = await withHalfAnInbox(context)
+    /** @type {PromiseWithResolvers<void>} */
+    const late = Promise.withResolvers()
+    anna.network.next = async (...request) => {
+      const answer = await fetch(...request)
+      await late.promise
+      return answer
+    }
+    const page = anna.chat.loadOlder(old)
+    anna.network.eventLost = 1
+    await service.send(bert.user, anna.username, 'four')
+    await sleep(100)
+    anna.network.heal()
+    await service.send(bert.user, anna.username, 'five')
+    await until(() => old.newest === 5)
+    late.resolve()
+    await page
+    while (old.hasOlder) await anna.chat.loadOlder(old)
+    assert.deepEqual(textsOf(old.messages), ['one', 'two', 'three', 'four', 'five'])
+  })
+
+  test('repeats a request that is not answered', async (context) => {
+    const { chat, username, network } = await newUser(context)
+    await online(chat)
+    const { timeout } = AbortSignal
+    context.mock.method(AbortSignal, 'timeout', (/** @type {number} */ time) => timeout(time / 100))
+    network.next = (_, request) =>
+      new Promise((_, reject) => request?.signal?.addEventListener('abort', () => reject(request.signal?.reason)))
+    assert.equal((await chat.send(username, 'a note')).id, 1)
   })
 
   test('ends with the stored history whatever breaks', async (context) => {
