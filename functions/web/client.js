@@ -277,7 +277,7 @@ export class Chat {
     return all.sort((one, other) => (one.time < other.time ? 1 : -1))
   }
 
-  /** Whether there are conversations that `loadConversations` has not loaded yet. */
+  /** Whether `loadConversations` has more to load. */
   get hasMoreConversations() {
     return this.#next !== null
   }
@@ -310,7 +310,7 @@ export class Chat {
 
   // Conversations
 
-  /** The conversation with a user, with messages in it or not. @param {string} peer */
+  /** The conversation with a user. @param {string} peer */
   conversation(peer) {
     const known = this.conversations.get(peer.toLowerCase())
     if (known) return known
@@ -748,7 +748,7 @@ export class Chat {
       }
     }
     loop.end = run()
-    // In Node.js a failure would end the process if nobody waits.
+    // A failure that nobody waits for would end Node.js.
     loop.end.catch(() => {})
     return loop.end
   }

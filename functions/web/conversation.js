@@ -41,8 +41,9 @@ export function conversationView(chat) {
     if (!conversation || location.hash.split('/')[1] !== 'with') return
     if (conversation.hasOlder && scroll.scrollTop < NEAR + scroll.clientHeight)
       chat.loadOlder(conversation).catch((error) => tell(describe(error)))
-    const isSeen = isAtEnd && document.visibilityState === 'visible'
-    if (isSeen && conversation.unread > 0) chat.markRead(conversation)
+    // Beyond the loaded inbox nothing is known of that.
+    const isUnread = conversation.unread > 0 || !conversation.told
+    if (isUnread && isAtEnd && document.visibilityState === 'visible') chat.markRead(conversation)
   }
 
   /** @param {Message} message */

@@ -745,9 +745,10 @@ function mockPauses(context, change) {
   context.mock.method(globalThis, 'setTimeout', /** @type {any} */ (mocked))
 }
 
-/** Waits until the clients have open connections. @param {Chat[]} chats */
-function online(...chats) {
-  return until(() => chats.every(({ status, isReady }) => status === 'online' && isReady))
+/** Waits until the clients are connected, and have asked for what was there before. @param {Chat[]} chats */
+async function online(...chats) {
+  await until(() => chats.every(({ status, isReady }) => status === 'online' && isReady))
+  await Promise.all(chats.map((chat) => chat.sync()))
 }
 
 /** @param {() => boolean | Promise<boolean>} condition */

@@ -242,6 +242,17 @@ describe('on the page', () => {
     await more.waitFor({ state: 'hidden' })
     assert.equal(await list.count(), 52)
     assert.match(await list.last().innerText(), /Friend-0/)
+
+    // One that is opened by its address is read, too, before it is in the list.
+    const other = await open()
+    await logIn(other, 'Hub')
+    await goTo(other, '#/with/Friend-0')
+    const { token } = await service.login('Hub', PASSWORD)
+    const unread = async () => {
+      const { conversations } = await service.call('/conversations?limit=200', { token })
+      return conversations.find((/** @type {{ peer: string }} */ { peer }) => peer === 'Friend-0').unread
+    }
+    await eventually(unread, 0)
   })
 
   test('a long conversation can be read back to its first message, without gaps or jumps', async () => {
