@@ -286,6 +286,19 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     assert.equal(Chat.resume(anna.options), null)
   })
 
+  test('asks on while the service says that more has changed', async (context) => {
+    const anna = await newUser(context)
+    await online(anna.chat)
+    anna.network.eventLost = 1
+    for (let index = 0; index < 5; index += 1) {
+      const peer = await service.createUser(`user-${(users += 1)}`)
+      await service.send(peer, anna.username, 'Hello')
+    }
+    anna.network.next = (url, request) => fetch(String(url).replace('limit=200', 'limit=2'), request)
+    await anna.chat.sync()
+    assert.equal(anna.chat.inbox.length, 5)
+  })
+
   test('begins again if the service does not know its position, as after a restore', async (context) => {
     const [anna, bert] = [await newUser(context), await newUser(context)]
     await online(bert.chat)
