@@ -26,6 +26,7 @@ SERVER := functions/local/server
 # Where the database of `make run` is kept.
 DATA ?= .local
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+apt = $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(1)
 
 .PHONY: help
 help: ## List the targets.
@@ -52,8 +53,7 @@ test: lint ## Check formats and lints, and run all tests on a private database (
 .PHONY: test-web
 test-web: export PATH := $(CURDIR)/$(WEB_TESTS)/node_modules/.bin:$(CURDIR)/.venv/node/bin:$(PATH)
 test-web: $(WEB_TESTS)/node_modules/installed ## Check and test the page and its client, in Node.js and a headless Chromium: on the ports of `make run`, with private databases.
-	@command -v chromium > /dev/null || { echo "Installing Debian's chromium" >&2; \
-	  $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium; }
+	@command -v chromium > /dev/null || { echo "Installing Debian's chromium" >&2; $(call apt,chromium); }
 	prettier --check 'functions/web/*.{js,css}' '$(WEB_TESTS)/*.js'
 	tsc -p $(WEB_TESTS)/tsconfig.web.json
 	tsc -p $(WEB_TESTS)
@@ -134,8 +134,7 @@ $(WEB_TESTS)/node_modules/installed: $(WEB_TESTS)/package-lock.json $(call tool,
 
 .venv/%/installed:
 	@echo "Installing $* into .venv/$*" >&2
-	@python3 -c 'import ensurepip' 2> /dev/null || { echo "and Debian's python3-venv for it"; \
-	  $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qy python3-venv; }
+	@python3 -c 'import ensurepip' 2> /dev/null || { echo "and Debian's python3-venv for it"; $(call apt,python3-venv); }
 	@python3 -m venv .venv/$*
 	@.venv/$*/bin/pip install --quiet $(TOOL_$*)
 	@touch $@
