@@ -1,5 +1,5 @@
 /**
- * A client of the chat backend, for browsers and for Node.js 22 or later.
+ * A client of the chat backend, for browsers and Node.js 22.7 or later.
  *
  *     const service = { url: 'http://localhost:9000', webSocketUrl: 'ws://localhost:9001' }
  *     const chat = await Chat.login(service, 'alice', 'white rabbit 1865')
