@@ -7,7 +7,7 @@ import { Network, randomNumbers } from './faults.js'
 import { Service } from './service.js'
 
 /**
- * @import { Conversation, Message } from '../../web/client.js'
+ * @import { Message, Service as ChatService } from '../../web/client.js'
  * @import { TestContext } from 'node:test'
  * @import { User } from './service.js'
  */
@@ -254,8 +254,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     await until(() => anna.network.sockets.every(({ readyState }) => readyState >= WebSocket.CLOSING))
 
     anna.network.heal()
-    const chat = /** @type {Chat} */ (Chat.resume(anna.options))
-    context.after(() => chat.close())
+    const chat = resume(context, anna.options)
     const conversation = chat.conversation(bert.username)
     await until(() => conversation.outgoing.length === 0 && conversation.messages.length === 2)
     assert.equal(anna.storage.getItem(`chat.outgoing.${anna.username}`), null)
@@ -406,11 +405,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     /** @type {(ChatError | null)[]} */
     const ends = []
     chat.on('end', (error) => ends.push(error))
-    network.next = async (...request) => {
-      const answer = await fetch(...request)
-      await sleep(300)
-      return answer
-    }
+    setTimeout(network.hold(), 300)
     await chat.logout()
     assert.deepEqual(ends, [null])
   })
@@ -453,17 +448,11 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
 
   test('keeps a block whatever an earlier request is answered', async (context) => {
     const { anna, bert, old } = await withHalfAnInbox(context)
-    /** @type {PromiseWithResolvers<void>} */
-    const blocked = Promise.withResolvers()
-    anna.network.next = async (...request) => {
-      const answer = await fetch(...request)
-      await blocked.promise
-      return answer
-    }
+    const release = anna.network.hold()
     const page = anna.chat.loadConversations()
     await anna.chat.setBlock(bert.username, true)
     assert.equal(old.blocked, true)
-    blocked.resolve()
+    release()
     await page
     assert.equal(old.blocked, true)
   })
@@ -487,8 +476,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     const { chat, options, network } = await newUser(context)
     chat.close()
     mockPauses(context, (time) => time / 50)
-    const resumed = /** @type {Chat} */ (Chat.resume({ ...options, webSocketUrl: `ws://localhost:${port}` }))
-    context.after(() => resumed.close())
+    const resumed = resume(context, { ...options, webSocketUrl: `ws://localhost:${port}` })
     assert.equal(resumed.status, 'connecting')
     await until(() => network.sockets.length === 3)
   })
@@ -515,16 +503,14 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
   test('shares its storage with other clients of the user', async (context) => {
     const [anna, bert] = [await newUser(context), await newUser(context)]
     const network = new Network()
-    const other = /** @type {Chat} */ (Chat.resume({ ...anna.options, fetch: network.fetch }))
-    context.after(() => other.close())
+    const other = resume(context, { ...anna.options, fetch: network.fetch })
     network.requestLost = 1
     const unsent = other.send(bert.username, 'from the other')
     await anna.chat.send(bert.username, 'from the one')
     other.close()
     anna.chat.close()
     await assert.rejects(unsent, { code: 'CLOSED' })
-    const resumed = /** @type {Chat} */ (Chat.resume(anna.options))
-    context.after(() => resumed.close())
+    const resumed = resume(context, anna.options)
     await until(() => resumed.conversation(bert.username).newest === 2)
     assert.deepEqual(textsOf(await service.history(bert.user, anna.username)), ['from the one', 'from the other'])
   })
@@ -535,8 +521,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     const { error } = chat.conversation(peer).outgoing[0]
     chat.close()
     await service.createUser(peer)
-    const resumed = /** @type {Chat} */ (Chat.resume(options))
-    context.after(() => resumed.close())
+    const resumed = resume(context, options)
     await online(resumed)
     const conversation = resumed.conversation(peer)
     assert.deepEqual(conversation.waiting[0].error, error)
@@ -601,21 +586,14 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
 
     network.heal()
     pauses = []
-    const resumed = /** @type {Chat} */ (Chat.resume({ ...options, webSocketUrl: 'ws://localhost:1' }))
-    context.after(() => resumed.close())
+    resume(context, { ...options, webSocketUrl: 'ws://localhost:1' })
     await until(areLong)
     assert.ok(Math.max(...pauses) < 60_000)
   })
 
   test('joins no messages with a gap between them, however late they come', async (context) => {
     const { anna, bert, old } = await withHalfAnInbox(context)
-    /** @type {PromiseWithResolvers<void>} */
-    const late = Promise.withResolvers()
-    anna.network.next = async (...request) => {
-      const answer = await fetch(...request)
-      await late.promise
-      return answer
-    }
+    const release = anna.network.hold()
     const page = anna.chat.loadOlder(old)
     anna.network.eventLost = 1
     await service.send(bert.user, anna.username, 'four')
@@ -623,7 +601,7 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     anna.network.heal()
     await service.send(bert.user, anna.username, 'five')
     await until(() => old.newest === 5)
-    late.resolve()
+    release()
     await page
     while (old.hasOlder) await anna.chat.loadOlder(old)
     assert.deepEqual(textsOf(old.messages), ['one', 'two', 'three', 'four', 'five'])
@@ -729,6 +707,14 @@ describe('the client', { timeout: 10 * PATIENCE }, () => {
     }
   })
 })
+
+/** The chat of a session that is in the storage. @param {TestContext} context @param {ChatService} service */
+function resume(context, service) {
+  const chat = Chat.resume(service)
+  assert.ok(chat)
+  context.after(() => chat.close())
+  return chat
+}
 
 /** @returns {Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>} */
 function newStorage() {

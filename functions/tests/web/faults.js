@@ -45,6 +45,18 @@ export class Network {
     this.sockets.forEach((socket) => socket.close())
   }
 
+  /** Keeps back the answer to the next request. Returns what lets it through. */
+  hold() {
+    /** @type {PromiseWithResolvers<void>} */
+    const { promise, resolve } = Promise.withResolvers()
+    this.next = async (...request) => {
+      const answer = await globalThis.fetch(...request)
+      await promise
+      return answer
+    }
+    return resolve
+  }
+
   /** @param {number} chance */
   happens(chance) {
     return this.random() < chance

@@ -669,9 +669,8 @@ async function talk(...names) {
 }
 
 /** @param {string} username */
-async function createUser(username) {
-  await service.call('/users', { body: { username, password: PASSWORD } })
-  return service.login(username, PASSWORD)
+function createUser(username) {
+  return service.createUser(username, PASSWORD)
 }
 
 /** Dora's friends, and what they have written. */

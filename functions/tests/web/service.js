@@ -118,10 +118,10 @@ export class Service {
    * Signs up a user, and logs in.
    *
    * @param {string} username
+   * @param {string} [password]
    * @returns {Promise<User>}
    */
-  async createUser(username) {
-    const password = randomUUID()
+  async createUser(username, password = randomUUID()) {
     await this.call('/users', { body: { username, password } })
     return this.login(username, password)
   }
